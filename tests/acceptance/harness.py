@@ -1,0 +1,143 @@
+"""The real process under test: a workspace, `trainer-daemon` as a child process, and looks at what it left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TOOL = Path(sys.executable).with_name("trainer-daemon")
+FINAL = {"PROMOTED", "REJECTED", "QUARANTINED", "FAILED", "SUPERSEDED", "CANCELED"}
+
+
+def pause(seconds: float) -> None:
+    """Let the other processes work."""
+    threading.Event().wait(seconds)
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:  # noqa: ANN401 - whatever the condition returns
+    """Poll until the condition holds and return its value; fail with `what` after the time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        pause(0.05)
+    message = f"not within {timeout_s:g} s: {what}"
+    raise AssertionError(message)
+
+
+@dataclass
+class Workspace:
+    """A folder with a configuration, drops, and what the daemon makes of them."""
+
+    root: Path
+    model: dict[str, Any] = field(default_factory=dict)
+    top: str = ""
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.drops.mkdir(parents=True, exist_ok=True)
+        keys = {"name": "churn", "bucket": "drops", "retry_backoff_s": 0.1, **self.model}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if not isinstance(value, dict)]
+        for section, table in keys.items():
+            if isinstance(table, dict):
+                lines += [f"[models.{section}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+        self.config.write_text(f'{self.top}\n[log]\nlevel = "debug"\n[[models]]\n' + "\n".join(lines) + "\n")
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.root / "trainer.toml"
+
+    @property
+    def drops(self) -> Path:
+        """The bucket."""
+        return self.root / "drops"
+
+    @property
+    def log(self) -> Path:
+        """Everything that every daemon of this workspace wrote."""
+        return self.root / "daemon.log"
+
+    def drop(self, name: str, data: str | bytes) -> Path:
+        """Upload: write beside, then rename into place."""
+        target, scratch = self.drops / name, self.root / f".{name}"
+        scratch.write_bytes(data.encode() if isinstance(data, str) else data)
+        scratch.rename(target)
+        return target
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a daemon in the background."""
+        with self.log.open("ab") as log:
+            child = subprocess.Popen(
+                [TOOL, "run", "--config", self.config, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.children.append(child)
+        return child
+
+    def run_until_idle(self, timeout_s: float = 110.0) -> int:
+        """Work until nothing is left to do; returns the exit code."""
+        return self.start("--until-idle").wait(timeout_s)
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the tool."""
+        command = [str(TOOL), arguments[0], "--config", str(self.config), *arguments[1:]]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+    def status(self) -> dict[str, Any]:
+        """The model's part of `status --json`."""
+        done = self.call("status", "--json")
+        assert done.returncode == 0, done.stderr
+        model: dict[str, Any] = json.loads(done.stdout)["models"][0]
+        return model
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every log line that was written completely."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """Log lines of one event."""
+        return [line for line in self.events() if line["message"] == name]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that belongs to this workspace."""
+        return [process for process in psutil.process_iter() if _mentions(process, str(self.root))]
+
+    def kill_tree(self) -> None:
+        """SIGKILL for every process of this workspace, as a machine that dies."""
+        for process in self.processes():
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        for child in self.children:
+            child.wait(10)
+
+
+def _mentions(process: psutil.Process, root: str) -> bool:
+    if process.pid == os.getpid():
+        return False
+    try:
+        inside = root in " ".join(process.cmdline()) or any(root in value for value in process.environ().values())
+        return inside or process.cwd().startswith(root)
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)

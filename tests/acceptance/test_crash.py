@@ -1,0 +1,48 @@
+"""`kill -9` at random moments while ten drops are worked on: nothing is lost, nothing is done twice."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from trainer_daemon.demo_data import monthly_drop
+
+from tests.acceptance.harness import Workspace, pause
+from tests.acceptance.registry_view import look
+
+MONTHS = [f"2025-{month:02}" for month in range(1, 11)]
+KILLS = 8
+
+
+def kill_daemon(workspace: Workspace) -> None:
+    """Only the daemon dies; the run under way goes on without it."""
+    workspace.children[-1].kill()
+    workspace.children[-1].wait(10)
+
+
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize(("kill", "seed"), [(kill_daemon, 1), (Workspace.kill_tree, 2)])
+def test_every_drop_has_one_run_one_version_and_there_is_one_champion(
+    workspace: Workspace, kill: Callable[[Workspace], None], seed: int
+) -> None:
+    """However often, and whenever, the daemon or everything of it is killed."""
+    moments = random.Random(seed)
+    for at, month in enumerate(MONTHS):
+        workspace.drop(f"churn_data_{month}.csv", monthly_drop(min(at, 2), seed=at))
+    for _ in range(KILLS):
+        workspace.start()
+        pause(moments.uniform(0.2, 6.0))
+        kill(workspace)
+    assert workspace.run_until_idle(300) == 0
+
+    status = workspace.status()
+    assert [run["period"] for run in status["runs"]] == MONTHS
+    assert {run["state"] for run in status["runs"]} <= {"PROMOTED", "REJECTED"}
+    assert all(run["attempt"] == 1 for run in status["runs"])
+    registry = look(workspace.root)
+    keys = [run["key"] for run in status["runs"]]
+    assert sorted(tags["trainer.run_key"] for tags in registry.versions.values()) == sorted(keys)
+    assert Counter(registry.run_keys) == Counter(keys)
+    promoted = [run for run in status["runs"] if run["state"] == "PROMOTED"]
+    assert registry.aliases["champion"] == promoted[-1]["model_version"] == status["champion"]["version"]
+    assert workspace.processes() == []

@@ -1,0 +1,15 @@
+"""Fixtures that every tier uses."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real churn data that lies beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder of real churn data, ../shared/data, is not there")
+    return SHARED_DATA

@@ -1,0 +1,94 @@
+"""An orchestrator and a registry in memory; each passes the contract suite of the real adapter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase
+from trainer_daemon.ports import RunRequest
+
+
+@dataclass
+class FakeOrchestrator:
+    """Runs exist by name; a test says how they end."""
+
+    requests: dict[str, RunRequest] = field(default_factory=dict)
+    phases: dict[str, Phase] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def submit(self, request: RunRequest) -> str:
+        """Start a run unless its name is taken."""
+        if request.name not in self.requests or self.phases[request.name] is Phase.VANISHED:
+            self.requests[request.name] = request
+            self.phases[request.name] = Phase.RUNNING
+        return request.name
+
+    def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
+        """The phases that were set."""
+        phases = {name: self.phases.get(name, Phase.VANISHED) for name in names}
+        return {
+            name: Observation(name=name, phase=phase, run_id=name, reason=self.reasons.get(name, ""))
+            for name, phase in phases.items()
+        }
+
+    def cancel(self, name: str) -> None:
+        """End a run that has not ended."""
+        if self.phases.get(name) is Phase.RUNNING:
+            self.phases[name] = Phase.CANCELED
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+@dataclass
+class FakeRegistry:
+    """One model; versions count from 1."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    periods: dict[str, str] = field(default_factory=dict)
+    moves: list[tuple[str, str]] = field(default_factory=list)
+
+    def register(self, run_key: str, period: str) -> str:
+        """One version per run key, as step `register_model` does."""
+        if run_key not in self.versions:
+            self.versions[run_key] = str(len(self.versions) + 1)
+            self.periods[self.versions[run_key]] = period
+        return self.versions[run_key]
+
+    def champion(self, model: str) -> Champion | None:  # noqa: ARG002 - one model
+        """Whoever the alias points to."""
+        version = self.aliases.get("champion")
+        return Champion(version=version, period=self.periods.get(version, "")) if version else None
+
+    def outcome(self, model: str, run_key: str) -> Outcome:  # noqa: ARG002 - one model
+        """What the run left."""
+        evaluation = self.evaluations.get(run_key)
+        return Outcome(
+            version=self.versions.get(run_key, ""),
+            evaluation=evaluation,
+            evaluation_json={"format": 1} if evaluation else {},
+            failure=self.failures.get(run_key),
+        )
+
+    def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:  # noqa: ARG002 - one model
+        """Write tags."""
+        self.tags.setdefault(version, {}).update(tags)
+
+    def promote(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
+        """Compare and set."""
+        champion = self.aliases.get("champion", "")
+        if champion == version:
+            return version
+        if champion != expected:
+            return champion
+        if expected:
+            self.aliases["previous-champion"] = expected
+        self.aliases["champion"] = version
+        self.moves.append((expected, version))
+        return version
+
+    def close(self) -> None:
+        """Nothing to release."""

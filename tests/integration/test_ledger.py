@@ -1,0 +1,287 @@
+"""The ledger on real SQLite: what must not happen twice is refused by the database."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from tests.builders import MODEL, NOW, a_champion, a_decision, a_drop, a_drop_event, a_policy, an_operator_event
+from trainer_daemon.adapters.ledger import Change, Ledger
+from trainer_daemon.adapters.ledger.database import LATEST, MIGRATIONS
+from trainer_daemon.adapters.ledger.tables import metadata
+from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.plan import propose
+from trainer_daemon.policy.runs import Run, RunState
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the ledger's file is, in a folder that does not exist yet."""
+    return tmp_path / "var" / "ledger.db"
+
+
+@pytest.fixture
+def ledger(file: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    with Ledger(f"sqlite:///{file}") as opened:
+        yield opened
+
+
+def a_queued_run(ledger: Ledger, drop: DatasetVersion | None = None) -> Run:
+    """A run in the backlog, with its event."""
+    event = a_drop_event(drop or a_drop())
+    ledger.record([event], NOW)
+    proposal = propose(event, a_policy(), ledger.newest_drops(MODEL, 1))
+    assert event.drop
+    assert proposal
+    return ledger.enqueue(
+        event, replace(proposal, drops=(event.drop,), key=f"{event.drop.period}{event.drop.checksum}"), attempts_max=3, now=NOW
+    )
+
+
+def test_redelivered_event_is_recorded_once(ledger: Ledger) -> None:
+    """In one batch, and again later."""
+    assert ledger.record([a_drop_event(), a_drop_event()], NOW) == [True, False]
+    assert ledger.record([a_drop_event()], NOW) == [False]
+
+
+def test_pending_events_come_in_the_order_of_their_arrival(ledger: Ledger) -> None:
+    """Each until somebody has acted on it."""
+    first, second = a_drop_event(a_drop("2025-06")), a_drop_event(a_drop("2025-03"))
+    ledger.record([first, second], NOW)
+    assert ledger.next_pending(MODEL) == first
+    ledger.settle(first, outcome="duplicated", why="w")
+    assert ledger.next_pending(MODEL) == second
+    with pytest.raises(StaleStateError):
+        ledger.settle(first, outcome="duplicated", why="w")
+
+
+def test_rejected_event_is_kept_and_never_pending(ledger: Ledger) -> None:
+    """Once, however often it is seen."""
+    assert ledger.reject(a_drop_event(), "no such month", NOW)
+    assert not ledger.reject(a_drop_event(), "no such month", NOW)
+    assert ledger.next_pending(MODEL) is None
+    assert ledger.known_drops(MODEL) == {}
+
+
+def test_what_arrives_later_is_current_where_the_store_has_no_order(ledger: Ledger) -> None:
+    """A folder's versions are ordered by arrival."""
+    newer = a_drop(content="b", generation="0")
+    ledger.record([a_drop_event(), a_drop_event(newer)], NOW)
+    assert ledger.current(MODEL, [newer.uri, "file:///other"]) == {newer.uri: newer}
+    assert ledger.known_drops(MODEL) == {newer.uri: ("s", newer)}
+
+
+def test_older_generation_that_comes_late_changes_nothing_where_the_store_orders_them(ledger: Ledger) -> None:
+    """Redelivery reorders."""
+    newer, older = a_drop(content="b", generation="20"), a_drop(generation="10")
+    ledger.record([a_drop_event(newer, order=20), a_drop_event(older, order=10)], NOW)
+    assert ledger.current(MODEL, [newer.uri]) == {newer.uri: newer}
+
+
+def test_newest_drops_are_by_period_up_to_a_bound(ledger: Ledger) -> None:
+    """Whatever order they came in."""
+    ledger.record([a_drop_event(a_drop(period)) for period in ("2025-06", "2025-03", "2025-05")], NOW)
+    assert [drop.period for drop in ledger.newest_drops(MODEL, 2)] == ["2025-06", "2025-05"]
+    assert [drop.period for drop in ledger.newest_drops(MODEL, 2, up_to="2025-05")] == ["2025-05", "2025-03"]
+
+
+def test_run_key_exists_once(ledger: Ledger) -> None:
+    """The second event for it is told to look again, and stays pending."""
+    a_queued_run(ledger)
+    event = an_operator_event(a_drop())
+    ledger.record([event], NOW)
+    proposal = propose(event, a_policy(), [a_drop()])
+    assert proposal
+    with pytest.raises(StaleStateError, match="exists already"):
+        ledger.enqueue(event, replace(proposal, key="2025-03sha256:a"), attempts_max=3, now=NOW)
+    assert ledger.next_pending(MODEL) == event
+
+
+def test_model_has_one_open_run(ledger: Ledger) -> None:
+    """The partial unique index refuses the second."""
+    march, may = a_queued_run(ledger), a_queued_run(ledger, a_drop("2025-05"))
+    ledger.advance(march, RunState.RUNNING, why="submitted", now=NOW)
+    with pytest.raises(StaleStateError, match="another open run"):
+        ledger.advance(may, RunState.RUNNING, why="submitted", now=NOW)
+    assert ledger.open_runs() == 1
+
+
+def test_backlog_is_by_period_then_arrival(ledger: Ledger) -> None:
+    """A late old month comes first."""
+    june, march = a_queued_run(ledger, a_drop("2025-06")), a_queued_run(ledger, a_drop("2025-03"))
+    again = a_queued_run(ledger, a_drop("2025-03", content="b", generation="2"))
+    assert [run.key for run in ledger.live_runs(MODEL)] == [march.key, again.key, june.key]
+
+
+def test_move_is_refused_when_somebody_else_moved_the_run(ledger: Ledger) -> None:
+    """State and attempt must be those that were seen."""
+    seen = a_queued_run(ledger)
+    ledger.advance(seen, RunState.RUNNING, why="submitted", now=NOW)
+    with pytest.raises(StaleStateError, match="no longer QUEUED"):
+        ledger.advance(seen, RunState.SUPERSEDED, why="newer bytes", now=NOW)
+    assert ledger.run(seen.key).state is RunState.RUNNING
+
+
+def test_move_that_does_not_exist_is_refused(ledger: Ledger) -> None:
+    """Whoever asks."""
+    with pytest.raises(PermanentError, match="cannot go from QUEUED to PROMOTED"):
+        ledger.advance(a_queued_run(ledger), RunState.PROMOTED, why="w", now=NOW)
+
+
+def test_only_one_of_many_threads_moves_a_run(ledger: Ledger) -> None:
+    """They all saw the same state."""
+    run = a_queued_run(ledger)
+    barrier = threading.Barrier(8)
+
+    def move() -> bool:
+        barrier.wait()
+        try:
+            ledger.advance(run, RunState.RUNNING, why="submitted", now=NOW)
+        except StaleStateError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        moved = [future.result() for future in [pool.submit(move) for _ in range(8)]]
+    assert moved.count(True) == 1
+
+
+def test_failed_run_lives_while_attempts_are_left(ledger: Ledger) -> None:
+    """Then it is over."""
+    run = a_queued_run(ledger)
+    for attempt in (1, 2, 3):
+        assert run.attempt == attempt
+        run = ledger.advance(run, RunState.RUNNING, why="submitted", now=NOW)
+        run = ledger.advance(run, RunState.FAILED, why="boom", now=NOW, change=Change(error="boom"))
+        if attempt < 3:
+            later = NOW + timedelta(seconds=10)
+            run = ledger.advance(run, RunState.QUEUED, why="again", now=NOW, change=Change(next_attempt=True, ready_at=later))
+            assert run.ready_at == later
+    assert ledger.live_runs(MODEL) == ()
+    assert ledger.failed_since(NOW) == 1
+    assert ledger.failed_since(NOW + timedelta(seconds=1)) == 0
+
+
+def test_failure_that_is_final_is_not_tried_again(ledger: Ledger) -> None:
+    """The orchestrator refused it."""
+    ledger.advance(a_queued_run(ledger), RunState.FAILED, why="refused", now=NOW, change=Change(final=True))
+    assert ledger.live_runs(MODEL) == ()
+
+
+def test_revived_run_has_a_new_attempt_and_room_for_it(ledger: Ledger) -> None:
+    """So its name on the orchestrator is new too."""
+    run = ledger.advance(a_queued_run(ledger), RunState.SUPERSEDED, why="newer bytes", now=NOW)
+    event = an_operator_event(a_drop())
+    ledger.record([event], NOW)
+    revived = ledger.revive(event, run, why="current again", now=NOW)
+    assert (revived.state, revived.attempt, revived.attempts_max) == (RunState.QUEUED, 2, 4)
+    assert revived.name != run.name
+    assert ledger.next_pending(MODEL) is None
+
+
+def test_decision_belongs_to_its_attempt(ledger: Ledger) -> None:
+    """Evidence that was made again needs a decision of its own."""
+    run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
+    run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW, change=Change(model_version="2"))
+    ledger.record_decision(run, a_decision(), {"format": 1}, NOW)
+    assert ledger.run(run.key).decision == a_decision()
+    change = Change(next_attempt=True, extra_attempt=True)
+    assert ledger.advance(run, RunState.QUEUED, why="champion moved", now=NOW, change=change).decision is None
+
+
+def test_promotion_moves_run_and_champion_together(ledger: Ledger) -> None:
+    """One transaction."""
+    run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
+    run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+    assert ledger.known_champion(MODEL) is None
+    champion = a_champion("2", schema={"columns": {"Tenure": "numeric"}})
+    assert ledger.promoted(run, champion, why="better", now=NOW).state is RunState.PROMOTED
+    assert ledger.known_champion(MODEL) == champion
+    with pytest.raises(StaleStateError):
+        ledger.promoted(run, a_champion("3"), why="better", now=NOW)
+    assert ledger.known_champion(MODEL) == champion
+
+
+def test_cancellation_can_be_asked_for_until_the_run_has_ended(ledger: Ledger) -> None:
+    """And shows as a change that a daemon has to look at."""
+    run = a_queued_run(ledger)
+    before = ledger.last_change()
+    ledger.request_cancel(run, "ann: wrong month")
+    assert ledger.run(run.key).cancel_reason == "ann: wrong month"
+    assert ledger.last_change() != before
+    ended = ledger.advance(run, RunState.CANCELED, why="ann", now=NOW)
+    assert ended.cancel_reason == ""
+    with pytest.raises(StaleStateError, match="has ended"):
+        ledger.request_cancel(ended, "again")
+
+
+def test_same_content_is_found_whatever_its_generation(ledger: Ledger) -> None:
+    """Forced runs do not count: they were wanted besides."""
+    run = a_queued_run(ledger)
+    assert ledger.runs_for_content(MODEL, a_drop(generation="9")) == (run,)
+    assert ledger.runs_for_content(MODEL, a_drop(content="b")) == ()
+    assert ledger.runs_for_content("other", a_drop()) == ()
+
+
+def test_baseline_is_set_once(ledger: Ledger) -> None:
+    """The first listing decides what history is."""
+    assert not ledger.has_baseline(MODEL)
+    ledger.set_baseline(MODEL, listed=3, now=NOW)
+    ledger.set_baseline(MODEL, listed=9, now=NOW)
+    assert ledger.has_baseline(MODEL)
+
+
+def test_ledger_survives_reopening(ledger: Ledger, file: Path) -> None:
+    """Everything is on disk when a call returns, without a close."""
+    run = a_queued_run(ledger)
+    with Ledger(f"sqlite:///{file}") as other:
+        assert other.run(run.key) == run
+
+
+def test_transitions_can_only_be_added(ledger: Ledger, file: Path) -> None:
+    """History is not rewritten, not even by hand."""
+    a_queued_run(ledger)
+    connection = sqlite3.connect(file)
+    for statement in ("UPDATE transition SET why = 'x'", "DELETE FROM transition"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+    connection.close()
+
+
+def test_commits_are_durable_against_power_cuts(ledger: Ledger) -> None:
+    """Write-ahead log, synchronised on every commit."""
+    with ledger._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_migrations_arrive_at_the_tables_that_the_code_uses(ledger: Ledger, file: Path) -> None:
+    """And the daemon's idea of the newest migration is true."""
+    assert ledger
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == LATEST
+
+
+def test_ledger_of_a_newer_daemon_is_refused(ledger: Ledger, file: Path) -> None:
+    """Guessing its meaning would be worse."""
+    assert ledger
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(PermanentError, match="newer daemon"):
+        Ledger(f"sqlite:///{file}")

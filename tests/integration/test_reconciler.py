@@ -1,0 +1,292 @@
+"""Real reconciler, policy and ledger against orchestrator and registry in memory; the process dies at every possible place."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy, an_evaluation
+from tests.fakes import FakeOrchestrator, FakeRegistry
+from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.decide import Wait
+from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.observations import Failure, Phase
+from trainer_daemon.policy.runs import RunState
+from trainer_daemon.ports import RunRequest
+from trainer_daemon.reconciler import Model, Reconciler, Slots
+
+
+class Crash(BaseException):
+    """The process is gone; nothing may catch this."""
+
+
+@dataclass
+class Countdown:
+    """Crashes at the n-th effect or write, before it or after it."""
+
+    left: int = -1
+    after: bool = False
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a call that has an effect."""
+
+        @wraps(call)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
+            self.left -= 1
+            if self.left == 0 and not self.after:
+                raise Crash
+            value = call(*args, **kwargs)
+            if self.left == 0:
+                raise Crash
+            return value
+
+        return wrapped
+
+
+class Mortal:
+    """A part whose effects may be the process's last."""
+
+    def __init__(self, part: object, countdown: Countdown, effects: set[str]) -> None:
+        self._part, self._countdown, self._effects = part, countdown, effects
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute
+        attribute = getattr(self._part, name)
+        return self._countdown.around(attribute) if name in self._effects else attribute
+
+
+WRITES = {"settle", "enqueue", "revive", "advance", "record_decision", "promoted", "note_champion"}
+EFFECTS = {"submit", "cancel", "record_decision", "promote"}
+
+
+@dataclass
+class World:
+    """Everything that outlives a crash, and a clock."""
+
+    url: str
+    orchestrator: FakeOrchestrator = field(default_factory=FakeOrchestrator)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    now: datetime = NOW
+    policy: Any = field(default_factory=a_policy)
+    log: structlog.testing.CapturingLogger = field(default_factory=structlog.testing.CapturingLogger)
+
+    def clock(self) -> datetime:
+        """Ticks at every look."""
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def arrive(self, *drops: DatasetVersion) -> None:
+        """Drops are recorded."""
+        with Ledger(self.url) as ledger:
+            ledger.record([a_drop_event(drop) for drop in drops], self.now)
+
+    def reconciler(self, ledger: Ledger, countdown: Countdown) -> Reconciler:
+        """A new process."""
+        mortal: Any = Mortal(ledger, countdown, WRITES)
+        orchestrator: Any = Mortal(self.orchestrator, countdown, EFFECTS)
+        registry: Any = Mortal(self.registry, countdown, EFFECTS)
+        return Reconciler(
+            model=Model(policy=self.policy, parameters={}, pipeline="training", run_timeout_s=60),
+            ledger=mortal,
+            orchestrator=orchestrator,
+            registry=registry,
+            slots=Slots(ledger, 1),
+            clock=self.clock,
+            log=structlog.wrap_logger(self.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0)),
+        )
+
+    def live(self, countdown: Countdown | None = None) -> None:
+        """One life of the process: until idle, or until it crashes."""
+        countdown = countdown or Countdown()
+        with Ledger(self.url) as ledger:
+            reconciler = self.reconciler(ledger, countdown)
+            for _ in range(300):
+                wait = reconciler.step()
+                if wait is None:
+                    continue
+                if wait == Wait():
+                    return
+                self.proceed()
+            pytest.fail("the reconciler does not come to rest")
+
+    def proceed(self) -> None:
+        """Whatever runs succeeds, and registers a version that is better than the champion."""
+        for name, phase in self.orchestrator.phases.items():
+            if phase is Phase.RUNNING:
+                self.finish(self.orchestrator.requests[name])
+
+    def finish(self, request: RunRequest) -> None:
+        """Do as the pipeline does."""
+        key, version = request.parameters["run_key"], request.parameters["champion_version"]
+        self.registry.register(key, request.parameters["drops"][-1]["period"])
+        evaluation = an_evaluation(run_key=key, attempt=request.parameters["attempt"], champion_version=version)
+        self.registry.evaluations[key] = evaluation if version else replace(evaluation, champion={})
+        self.orchestrator.phases[request.name] = Phase.SUCCEEDED
+
+    def states(self) -> dict[str, RunState]:
+        """State by period."""
+        with Ledger(self.url) as ledger:
+            keys = list(self.registry.versions) + [
+                request.parameters["run_key"] for request in self.orchestrator.requests.values()
+            ]
+            return {run.period: run.state for run in (ledger.run(key) for key in dict.fromkeys(keys))}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty world."""
+    return World(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+MONTHS = ("2025-03", "2025-05", "2025-06")
+
+
+def crashes() -> Iterator[tuple[int, bool]]:
+    """Before and after each of the effects and writes of three months, and a few beyond the last."""
+    for number in range(1, 34):
+        yield number, False
+        yield number, True
+
+
+@pytest.mark.parametrize(("number", "after"), list(crashes()))
+def test_crash_before_or_after_any_effect_loses_nothing_and_repeats_nothing(world: World, number: int, after: bool) -> None:  # noqa: FBT001 - a parameter
+    """Three months, one crash, one restart: one orchestrator run, one version and one promotion each, in order."""
+    world.arrive(*(a_drop(month) for month in MONTHS))
+    try:
+        world.live(Countdown(left=number, after=after))
+    except Crash:
+        world.live()
+    assert world.states() == dict.fromkeys(MONTHS, RunState.PROMOTED)
+    assert len(world.orchestrator.requests) == 3
+    assert world.registry.moves == [("", "1"), ("1", "2"), ("2", "3")]
+    assert world.registry.aliases == {"champion": "3", "previous-champion": "2"}
+    assert [call.args[0] for call in world.log.calls if call.args and call.args[0] == "champion_moved_externally"] == []
+
+
+def test_crash_at_every_step_of_every_life_still_ends(world: World) -> None:
+    """Each life has room for the longest action, a promotion with its three calls, and dies before the next call."""
+    world.arrive(*(a_drop(month) for month in MONTHS))
+    for _ in range(200):
+        try:
+            world.live(Countdown(left=4, after=False))
+        except Crash:
+            world.proceed()
+            continue
+        break
+    assert world.states() == dict.fromkeys(MONTHS, RunState.PROMOTED)
+    assert len(world.registry.moves) == 3
+
+
+def test_run_of_replaced_bytes_is_never_promoted_even_when_it_finished_first(world: World) -> None:
+    """Its late result changes nothing."""
+    world.arrive(a_drop())
+    with Ledger(world.url) as ledger:
+        reconciler = world.reconciler(ledger, Countdown())
+        while not world.orchestrator.requests:
+            reconciler.step()
+        world.proceed()
+        while ledger.live_runs(MODEL)[0].state is not RunState.TRAINED:
+            reconciler.step()
+    world.arrive(a_drop(content="b", generation="2"))
+    world.live()
+    with Ledger(world.url) as ledger:
+        first, second = (ledger.run(key) for key in world.registry.versions)
+    assert (first.state, second.state) == (RunState.SUPERSEDED, RunState.PROMOTED)
+    assert world.registry.moves == [("", "2")]
+
+
+def test_champion_that_moves_between_decision_and_promotion_is_respected(world: World) -> None:
+    """The compare-and-set refuses, the same version is evaluated against the new champion, and no second one is made."""
+    world.arrive(a_drop("2025-03"), a_drop("2025-05"))
+    original = world.registry.promote
+
+    def promote(model: str, version: str, *, expected: str) -> str:
+        if version == "2" and "by hand" not in world.registry.tags:
+            world.registry.tags["by hand"] = {}
+            world.registry.versions["foreign"] = "9"
+            world.registry.aliases["champion"] = "9"
+        return original(model, version, expected=expected)
+
+    world.registry.promote = promote  # type: ignore[method-assign]
+    world.live()
+    pipelines = Counter(request.pipeline for request in world.orchestrator.requests.values())
+    assert pipelines == {"training": 2, "evaluation": 1}
+    again = next(request for request in world.orchestrator.requests.values() if request.pipeline == "evaluation")
+    assert (again.parameters["candidate_version"], again.parameters["champion_version"]) == ("2", "9")
+    assert world.registry.moves == [("", "1"), ("9", "2")]
+
+
+def test_bad_drop_does_not_block_the_next_one_and_is_not_retried(world: World) -> None:
+    """One attempt, one sentence."""
+    world.arrive(a_drop("2025-03"), a_drop("2025-05"))
+    original = world.finish
+
+    def finish(request: RunRequest) -> None:
+        if request.parameters["drops"][0]["period"] == "2025-03":
+            failure = Failure(attempt=1, step="load_and_preprocess_data", kind="bad_drop", reason="no column Churn")
+            world.registry.failures[request.parameters["run_key"]] = failure
+            world.orchestrator.phases[request.name] = Phase.FAILED
+            return
+        original(request)
+
+    world.finish = finish  # type: ignore[method-assign]
+    world.live()
+    assert world.states() == {"2025-03": RunState.QUARANTINED, "2025-05": RunState.PROMOTED}
+    assert len(world.orchestrator.requests) == 2
+
+
+def test_failing_run_is_tried_as_often_as_allowed_then_the_next_one_goes(world: World) -> None:
+    """Each attempt under a name of its own."""
+    world.arrive(a_drop("2025-03"), a_drop("2025-05"))
+    original = world.finish
+
+    def finish(request: RunRequest) -> None:
+        if request.parameters["drops"][0]["period"] == "2025-03":
+            world.orchestrator.phases[request.name] = Phase.FAILED
+            return
+        original(request)
+
+    world.finish = finish  # type: ignore[method-assign]
+    world.live()
+    assert world.states() == {"2025-03": RunState.FAILED, "2025-05": RunState.PROMOTED}
+    assert len(world.orchestrator.requests) == 4
+
+
+def test_registry_that_is_down_moves_nothing(world: World) -> None:
+    """The error goes up to the loop that backs off; the next look finds everything as it was."""
+    world.arrive(a_drop())
+    world.live()
+    world.arrive(a_drop("2025-05"))
+
+    def unreachable(*_: object, **__: object) -> str:
+        message = "mlflow: connection refused"
+        raise TemporaryError(message)
+
+    promote, world.registry.promote = world.registry.promote, unreachable  # type: ignore[method-assign]
+    with pytest.raises(TemporaryError):
+        world.live()
+    assert world.states()["2025-05"] is RunState.TRAINED
+    world.registry.promote = promote  # type: ignore[method-assign]
+    world.live()
+    assert world.states()["2025-05"] is RunState.PROMOTED
+    assert world.registry.moves == [("", "1"), ("1", "2")]
+
+
+def test_submission_that_is_refused_fails_the_run_for_good(world: World) -> None:
+    """A refusal is not retried."""
+
+    def refuse(request: RunRequest) -> str:  # noqa: ARG001 - the role's signature
+        message = "the server refused: 403"
+        raise PermanentError(message)
+
+    world.arrive(a_drop())
+    world.orchestrator.submit = refuse  # type: ignore[method-assign]
+    world.live()
+    with Ledger(world.url) as ledger:
+        assert ledger.failed_since(NOW) == 1

@@ -1,0 +1,1 @@
+"""Continuous-training daemon: drops in, evaluated champions out, exactly once."""

@@ -1,0 +1,182 @@
+"""What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, inspect, make_url, select, text
+
+from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, LATEST, translated
+from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.adapters.ledger.rows import decision_of, event_of
+from trainer_daemon.adapters.ledger.tables import champions, decisions, events, runs, transitions
+from trainer_daemon.errors import PermanentError
+from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.promotion import Decision
+from trainer_daemon.policy.runs import Run
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """An event and what became of it.
+
+    Attributes:
+        subject: URI of the object it is about, also of one that could never be a drop; empty when it is about none.
+        outcome: `pending`, `queued`, `duplicated`, `superseded`, `skipped` or `rejected`.
+        run_key: The run it started; empty when it started none.
+    """
+
+    event: Event
+    subject: str
+    recorded_at: datetime
+    outcome: str
+    why: str
+    run_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One move of a run between two states; `from_state` is empty for its beginning."""
+
+    run_key: str
+    from_state: str
+    to_state: str
+    attempt: int
+    why: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The decision of one attempt, with its evidence.
+
+    Attributes:
+        evaluation: `evaluation.json` as the pipeline wrote it; empty when there was none.
+    """
+
+    run_key: str
+    attempt: int
+    decision: Decision
+    evaluation: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    """Somebody became champion.
+
+    Attributes:
+        version: Empty when nobody was champion from then on.
+        cause: `promoted` by the daemon, `found` at its first look, or `external`: somebody else moved the alias.
+    """
+
+    version: str
+    run_key: str
+    period: str
+    cause: str
+    at: datetime
+
+
+class History(LedgerReader):
+    """A ledger that exists, opened for reading only; see `open_history`."""
+
+    def __init__(self, engine: Engine) -> None:  # super().__init__ would create and upgrade the database
+        self._engine = engine
+        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def runs(self, model: str) -> tuple[Run, ...]:
+        """Every run of a model, in the order in which they were first queued."""
+        return self._runs(select(runs).where(runs.c.model == model).order_by(runs.c.sequence))
+
+    def happenings(self, model: str) -> tuple[Happening, ...]:
+        """Every event of a model, in the order of arrival."""
+        return self._each(select(events).where(events.c.model == model).order_by(events.c.sequence), _happening)
+
+    def transitions(self, run_key: str) -> tuple[Transition, ...]:
+        """How a run moved, oldest first."""
+        columns = [transitions.c[name] for name in Transition.__slots__]
+        query = select(*columns).where(transitions.c.run_key == run_key).order_by(transitions.c.id)
+        return self._each(query, lambda row: Transition(**row))
+
+    def judgements(self, run_key: str) -> tuple[Judgement, ...]:
+        """The decisions on a run, one per attempt that was judged, oldest first."""
+        return self._each(select(decisions).where(decisions.c.run_key == run_key).order_by(decisions.c.attempt), _judgement)
+
+    def reigns(self, model: str) -> tuple[Reign, ...]:
+        """Who was champion, oldest first."""
+        columns = [champions.c[name] for name in Reign.__slots__]
+        query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
+        return self._each(query, lambda row: Reign(**row))
+
+    def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
+        with self._reading() as connection:
+            return tuple(convert(row) for row in connection.execute(query).mappings())
+
+
+def open_history(url: str) -> History | None:
+    """The history in a ledger, None when no daemon has made the ledger yet.
+
+    Args:
+        url: Of the ledger's database.
+
+    Raises:
+        TemporaryError: The database cannot be reached.
+        PermanentError: It is of another version, or no ledger.
+    """
+    engine = _reading_engine(url)
+    if engine is None:
+        return None
+    with translated(), engine.connect() as connection:
+        made = inspect(connection).has_table("alembic_version")
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
+    if version is None:
+        engine.dispose()
+        return None
+    if version != LATEST:
+        msg = f"the ledger is of version {version}, this program reads {LATEST}: use the version of the daemon that writes it"
+        raise PermanentError(msg)
+    return History(engine)
+
+
+def _reading_engine(url: str) -> Engine | None:
+    """An engine that cannot write; None when a SQLite file is missing, which connecting would otherwise create."""
+    where = make_url(url)
+    if not where.drivername.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+    path = Path(where.database or "")
+    if not path.is_file():
+        return None
+    source = f"{path.absolute().as_uri()}?mode=ro"
+    return create_engine(
+        "sqlite://", poolclass=NullPool, creator=lambda: sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
+    )
+
+
+def _happening(row: RowMapping) -> Happening:
+    event = event_of(row)
+    return Happening(
+        event=event,
+        subject=event.drop.uri if event.drop else _ignored_uri(event),
+        recorded_at=row["recorded_at"],
+        outcome=row["outcome"],
+        why=row["why"],
+        run_key=row["run_key"],
+    )
+
+
+def _ignored_uri(event: Event) -> str:
+    """What a source could make no drop of is named in the event's id only."""
+    prefix = f"ignored:{event.model}:"
+    return event.id.removeprefix(prefix).rpartition("#")[0] if event.id.startswith(prefix) else ""
+
+
+def _judgement(row: RowMapping) -> Judgement:
+    return Judgement(
+        run_key=row["run_key"], attempt=row["attempt"], decision=decision_of(row), evaluation=row["evaluation"], at=row["at"]
+    )

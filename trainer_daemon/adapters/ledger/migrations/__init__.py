@@ -1,0 +1,1 @@
+"""Migrations of the ledger, in the order of their names."""

@@ -1,0 +1,250 @@
+"""The ledger: every write of the daemon, each in one transaction, each refused when it no longer fits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Update, and_, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from trainer_daemon.adapters.ledger.database import translated
+from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.adapters.ledger.rows import drop_values, event_values, plain_json, rules_json
+from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs, transitions
+from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.policy.events import DatasetVersion, Event
+from trainer_daemon.policy.observations import Champion
+from trainer_daemon.policy.plan import Proposal
+from trainer_daemon.policy.promotion import Decision
+from trainer_daemon.policy.runs import LIVE, MOVES, Run, RunState
+
+DAEMON = "daemon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What else a move between states writes into the run's row; None leaves a column as it is."""
+
+    error: str | None = None
+    orchestrator_run: str | None = None
+    model_version: str | None = None
+    ready_at: datetime | None = None
+    next_attempt: bool = False
+    extra_attempt: bool = False
+    final: bool = False
+
+
+class Ledger(LedgerReader):
+    """The daemon's memory, on SQLite or PostgreSQL.
+
+    Every method is one transaction. Methods raise TemporaryError when the database cannot answer and StaleStateError
+    when a row is no longer in the state that the caller decided for.
+    """
+
+    # events
+
+    def record(self, batch: Sequence[Event], now: datetime) -> list[bool]:
+        """Write events down durably; for each, whether it was new. Only after this may a source acknowledge."""
+        with translated(), self._engine.begin() as connection:
+            return [_record_one(connection, event, now) for event in batch]
+
+    def reject(self, event: Event, why: str, now: datetime) -> bool:
+        """Keep what can never become a valid event, with the reason; whether it was new."""
+        with translated(), self._engine.begin() as connection:
+            return _insert_event(connection, event, {"recorded_at": now, "outcome": "rejected", "why": why})
+
+    def settle(self, event: Event, *, outcome: str, why: str) -> None:
+        """Close an event that starts nothing."""
+        with translated(), self._engine.begin() as connection:
+            _close_event(connection, event.id, outcome=outcome, why=why, run_key="")
+
+    def enqueue(self, event: Event, proposal: Proposal, *, attempts_max: int, now: datetime) -> Run:
+        """Put the run that an event starts into the backlog and close the event."""
+        with translated(), self._engine.begin() as connection:
+            values = {
+                "key": proposal.key,
+                "sequence": _next(connection, runs.c.sequence),
+                "model": event.model,
+                "period": proposal.drop.period,
+                "state": RunState.QUEUED.value,
+                "attempt": 1,
+                "attempts_max": attempts_max,
+                "ready_at": now,
+                "event_id": event.id,
+                "created_at": now,
+                "updated_at": now,
+            }
+            _insert_run(connection, values)
+            rows = [{"run_key": proposal.key, "position": at, **drop_values(drop)} for at, drop in enumerate(proposal.drops)]
+            connection.execute(insert(run_drops), rows)
+            start = {"run_key": proposal.key, "from_state": "", "to_state": RunState.QUEUED.value, "attempt": 1}
+            connection.execute(insert(transitions).values(**start, why=f"{event.kind} event", by=event.by or DAEMON, at=now))
+            _close_event(connection, event.id, outcome="queued", why="", run_key=proposal.key)
+        return self.run(proposal.key)
+
+    def revive(self, event: Event, run: Run, *, why: str, now: datetime) -> Run:
+        """Queue a run again that had ended without a decision and close the event."""
+        with translated(), self._engine.begin() as connection:
+            move = _Move(to=RunState.QUEUED, attempt=run.attempt + 1, why=why, at=now, by=event.by or DAEMON)
+            _move(connection, run, move, Change(extra_attempt=True, ready_at=now, error=""))
+            _close_event(connection, event.id, outcome="queued", why=why, run_key=run.key)
+        return self.run(run.key)
+
+    # runs
+
+    def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
+        """Move a run to another state, if it still is in the state and attempt that the caller saw."""
+        change = change or Change()
+        with translated(), self._engine.begin() as connection:
+            _move(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
+        return self.run(run.key)
+
+    def record_decision(self, run: Run, decision: Decision, evaluation: Mapping[str, Any], now: datetime) -> None:
+        """Write a decision down before anybody acts on it."""
+        row = {
+            "run_key": run.key,
+            "attempt": run.attempt,
+            "verdict": decision.verdict.value,
+            "candidate_version": decision.candidate_version,
+            "champion_version": decision.champion_version,
+            "rules": rules_json(decision),
+            "evaluation": plain_json(evaluation),
+            "at": now,
+        }
+        with translated(), self._engine.begin() as connection:
+            _require_state(connection, run)
+            connection.execute(insert(decisions).values(row))
+
+    def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
+        """The alias was moved to the run's version: state and champion in one transaction."""
+        with translated(), self._engine.begin() as connection:
+            _move(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
+            _add_champion(connection, run.model, champion, cause="promoted", now=now)
+        return self.run(run.key)
+
+    def request_cancel(self, run: Run, reason: str) -> None:
+        """Ask the daemon to cancel a run; it is ended at the next look.
+
+        Raises:
+            StaleStateError: The run has ended meanwhile.
+        """
+        alive = and_(runs.c.key == run.key, runs.c.state.in_([state.value for state in LIVE | {RunState.FAILED}]))
+        with translated(), self._engine.begin() as connection:
+            _exactly_one(connection, update(runs).where(alive).values(cancel_reason=reason), f"run {run.name} has ended")
+
+    def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
+        """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
+        with translated(), self._engine.begin() as connection:
+            _add_champion(connection, model, champion or Champion(version=""), cause=cause, now=now)
+
+    def set_baseline(self, model: str, *, listed: int, now: datetime) -> None:
+        """The model's bucket has been listed completely once."""
+        with translated(), self._engine.begin() as connection:
+            if connection.execute(select(baselines.c.model).where(baselines.c.model == model)).first() is None:
+                connection.execute(insert(baselines).values(model=model, listed=listed, at=now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    to: RunState
+    attempt: int
+    why: str
+    at: datetime
+    by: str = DAEMON
+
+
+def _record_one(connection: Connection, event: Event, now: datetime) -> bool:
+    new = _insert_event(connection, event, {"recorded_at": now})
+    if new and event.drop is not None:
+        _make_current(connection, event, event.drop)
+    return new
+
+
+def _insert_event(connection: Connection, event: Event, extra: Mapping[str, Any]) -> bool:
+    """Insert unless the id is known; the primary key is what decides."""
+    if connection.execute(select(events.c.id).where(events.c.id == event.id)).first():
+        return False
+    connection.execute(insert(events).values(**event_values(event), sequence=_next(connection, events.c.sequence), **extra))
+    return True
+
+
+def _make_current(connection: Connection, event: Event, drop: DatasetVersion) -> None:
+    """Remember the newest version of an object; an older one that comes late changes nothing where the store orders them."""
+    mine = and_(drops.c.model == event.model, drops.c.uri == drop.uri)
+    known = connection.execute(select(drops.c.position).where(mine)).scalar()
+    position = event.order if event.order is not None else (known or 0) + 1
+    values = {**drop_values(drop), "signature": event.signature, "position": position}
+    if known is None:
+        connection.execute(insert(drops).values(model=event.model, **values))
+    elif position > known:
+        connection.execute(update(drops).where(mine).values(values))
+
+
+def _close_event(connection: Connection, event_id: str, **values: str) -> None:
+    mine = and_(events.c.id == event_id, events.c.outcome == "pending")
+    _exactly_one(connection, update(events).where(mine).values(values), f"event {event_id} was acted on already")
+
+
+def _insert_run(connection: Connection, values: Mapping[str, Any]) -> None:
+    try:
+        connection.execute(insert(runs).values(values))
+    except IntegrityError as exc:
+        msg = f"run {values['key']} exists already"
+        raise StaleStateError(msg) from exc
+
+
+def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None:
+    if move.to not in MOVES[run.state]:
+        msg = f"run {run.name} cannot go from {run.state} to {move.to}"
+        raise PermanentError(msg)
+    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
+    if move.to not in LIVE:
+        values["cancel_reason"] = ""
+    try:
+        _exactly_one(connection, update(runs).where(_as_seen(run)).values(values), f"run {run.name} is no longer {run.state}")
+    except IntegrityError as exc:
+        msg = f"model {run.model} has another open run"
+        raise StaleStateError(msg) from exc
+    row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
+    connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
+
+
+def _columns(run: Run, change: Change) -> dict[str, Any]:
+    plain = {
+        "error": change.error,
+        "orchestrator_run": change.orchestrator_run,
+        "model_version": change.model_version,
+        "ready_at": change.ready_at,
+    }
+    values: dict[str, Any] = {column: value for column, value in plain.items() if value is not None}
+    if change.extra_attempt:
+        values["attempts_max"] = run.attempts_max + 1
+    if change.final:
+        values["attempts_max"] = run.attempt
+    return values
+
+
+def _as_seen(run: Run) -> ColumnElement[bool]:
+    return and_(runs.c.key == run.key, runs.c.state == run.state.value, runs.c.attempt == run.attempt)
+
+
+def _require_state(connection: Connection, run: Run) -> None:
+    if connection.execute(select(runs.c.key).where(_as_seen(run))).first() is None:
+        msg = f"run {run.name} is no longer {run.state}"
+        raise StaleStateError(msg)
+
+
+def _exactly_one(connection: Connection, statement: Update, otherwise: str) -> None:
+    if connection.execute(statement).rowcount != 1:
+        raise StaleStateError(otherwise)
+
+
+def _add_champion(connection: Connection, model: str, champion: Champion, *, cause: str, now: datetime) -> None:
+    row = {"model": model, "version": champion.version, "run_key": champion.run_key, "period": champion.period}
+    connection.execute(insert(champions).values(**row, schema=plain_json(champion.schema), cause=cause, at=now))
+
+
+def _next(connection: Connection, column: Column[int]) -> int:
+    """The next number of a sequence; the transaction holds the write lock, and a unique key guards it elsewhere."""
+    return connection.execute(select(func.coalesce(func.max(column), 0) + 1)).scalar_one()

@@ -1,0 +1,190 @@
+"""The ledger's tables. Guarantees live here where they can: what must not happen twice is a key or a unique index."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC on every database; SQLite itself forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Store UTC."""
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+events = Table(
+    "event",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+    Column("model", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("uri", Text, nullable=False, server_default=""),
+    Column("generation", Text, nullable=False, server_default=""),
+    Column("checksum", Text, nullable=False, server_default=""),
+    Column("period", String(7), nullable=False, server_default=""),
+    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("signature", Text, nullable=False, server_default=""),
+    Column("force", Boolean, nullable=False, server_default=text("false")),
+    Column("by", Text, nullable=False, server_default=""),
+    Column("skip", Text, nullable=False, server_default=""),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("outcome", String(16), nullable=False, server_default="pending"),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("run_key", Text, nullable=False, server_default=""),
+    Index(
+        "ix_event_pending",
+        "model",
+        "sequence",
+        sqlite_where=text("outcome = 'pending'"),
+        postgresql_where=text("outcome = 'pending'"),
+    ),
+    Index("ix_event_drop", "model", "uri"),
+)
+"""Everything that was received, once per id; `outcome` is `pending` until the reconciler has acted on it."""
+
+drops = Table(
+    "current_drop",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("uri", Text, primary_key=True),
+    Column("generation", Text, nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("period", String(7), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Index("ix_current_drop_period", "model", "period"),
+)
+"""The newest known version of each object; `position` orders the versions of one object."""
+
+runs = Table(
+    "run",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+    Column("model", Text, nullable=False),
+    Column("period", String(7), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("attempts_max", Integer, nullable=False),
+    Column("ready_at", UtcDateTime, nullable=False),
+    Column("event_id", Text, ForeignKey("event.id"), nullable=False),
+    Column("orchestrator_run", Text, nullable=False, server_default=""),
+    Column("model_version", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("cancel_reason", Text, nullable=False, server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index("ix_run_backlog", "model", "state", "period", "sequence"),
+    Index(
+        "uq_run_open",
+        "model",
+        unique=True,
+        sqlite_where=text("state IN ('RUNNING', 'TRAINED')"),
+        postgresql_where=text("state IN ('RUNNING', 'TRAINED')"),
+    ),
+)
+"""One row per run key; the partial unique index allows one open run per model."""
+
+run_drops = Table(
+    "run_drop",
+    metadata,
+    Column("run_key", String(64), ForeignKey("run.key"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("generation", Text, nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("period", String(7), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Index("ix_run_drop_content", "uri", "checksum"),
+)
+"""What a run trains on, oldest first."""
+
+transitions = Table(
+    "transition",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_key", String(64), ForeignKey("run.key"), nullable=False, index=True),
+    Column("from_state", String(20), nullable=False),
+    Column("to_state", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""Who moved a run from where to where, why and when; append-only, triggers refuse changes."""
+
+decisions = Table(
+    "decision",
+    metadata,
+    Column("run_key", String(64), ForeignKey("run.key"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("verdict", String(16), nullable=False),
+    Column("candidate_version", Text, nullable=False),
+    Column("champion_version", Text, nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("evaluation", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""Promote or reject, with every rule's outcome and the evidence; one per attempt of a run."""
+
+champions = Table(
+    "champion",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", Text, nullable=False, index=True),
+    Column("version", Text, nullable=False),
+    Column("run_key", Text, nullable=False, server_default=""),
+    Column("period", String(7), nullable=False, server_default=""),
+    Column("schema", JSON, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""Who was champion since when; the last row of a model is what the ledger knows. Version '' means nobody."""
+
+baselines = Table(
+    "baseline",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("listed", Integer, nullable=False),
+)
+"""Models whose bucket has been listed once: `start_from` counts only before that."""

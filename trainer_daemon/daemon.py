@@ -1,0 +1,208 @@
+"""The process: per model one loop that lists its bucket and one that reconciles it; wake-ups, idling, and the drain."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.errors import TemporaryError
+from trainer_daemon.intake import Intake
+from trainer_daemon.loop import Loop, Rest
+from trainer_daemon.policy.decide import Wait
+from trainer_daemon.policy.events import Source
+from trainer_daemon.reconciler import Reconciler
+
+Clock = Callable[[], datetime]
+
+DRAIN_S = 8.0
+"""How long a stop waits for the actions under way; ten seconds are promised for the whole of it."""
+LOOK_S = 1.0
+"""How often the ledger is asked whether another process, the command line, wrote something."""
+INCOMPLETE_S = 0.25
+POLL_S_MIN, POLL_S_MAX, POLL_GROWTH = 0.03, 0.5, 1.3
+CHAMPION_S = 3600.0
+"""How often the registry is asked who is champion although no run needs it."""
+
+
+class Watch(Protocol):
+    """Rings when a bucket has changed."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+
+    def close(self) -> None:
+        """End; nothing rings after it."""
+
+
+class ModelLoop:
+    """Reconciles one model until there is nothing to do but wait."""
+
+    def __init__(self, reconciler: Reconciler, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._reconciler = reconciler
+        self._clock = clock
+        self._poll_s = POLL_S_MIN
+        self._champion_at = time.monotonic()
+        self.loop = Loop("reconcile", self._work, log)
+
+    def _work(self) -> Rest:
+        if time.monotonic() - self._champion_at > CHAMPION_S:
+            self._champion_at = time.monotonic()
+            self._reconciler.look_at_champion()
+        wait = self._reconciler.step()
+        if wait is None:
+            self._poll_s = POLL_S_MIN
+            return Rest(seconds=0.0)
+        return self._rest(wait)
+
+    def _rest(self, wait: Wait) -> Rest:
+        """Poll eagerly after a change, ever more calmly while nothing happens."""
+        if wait.polling:
+            self._poll_s = min(self._poll_s * POLL_GROWTH, POLL_S_MAX)
+            return Rest(seconds=self._poll_s)
+        if wait.until is not None:
+            return Rest(seconds=max(0.0, (wait.until - self._clock()).total_seconds()))
+        return Rest(seconds=CHAMPION_S, idle=True)
+
+
+class BucketLoop:
+    """Lists one model's bucket when it is rung and every so often; wakes the model when there is something new."""
+
+    def __init__(self, intake: Intake, *, interval_s: float, on_recorded: Callable[[], None], log: FilteringBoundLogger) -> None:
+        self._intake = intake
+        self._interval_s = interval_s
+        self._on_recorded = on_recorded
+        self._changed = False
+        self.loop = Loop("list", self._work, log)
+
+    def ring(self) -> None:
+        """The bucket has changed."""
+        self._changed = True
+        self.loop.wake()
+
+    def watched(self) -> None:
+        """The bucket is being watched from now on."""
+        self._intake.watching()
+
+    def _work(self) -> Rest:
+        source, self._changed = (Source.WATCH if self._changed else Source.LISTING), False
+        listing = self._intake.list_bucket(source)
+        if listing.recorded:
+            self._on_recorded()
+        if listing.incomplete:
+            self._changed = source is Source.WATCH
+            return Rest(seconds=INCOMPLETE_S)
+        return Rest(seconds=self._interval_s, idle=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What `bootstrap.build` assembles into a daemon.
+
+    Attributes:
+        resources: Closes every client, in reverse order of construction.
+    """
+
+    models: Sequence[ModelLoop]
+    buckets: Sequence[BucketLoop]
+    watches: Sequence[Watch]
+    ledger: Ledger
+    resources: ExitStack
+    clock: Clock
+    log: FilteringBoundLogger
+
+
+class Daemon:
+    """All the loops, from start to drain."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._log = parts.log
+        self._loops = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
+
+    def run(self, *, until_idle: bool = False) -> bool:
+        """Work until a signal asks to stop, or until nothing is left to do.
+
+        Returns:
+            Whether no run has failed for good meanwhile.
+        """
+        started_at = self._parts.clock()
+        with self._parts.resources, _stop_signals() as stopped:
+            self._start()
+            reason = self._watch_over(stopped, until_idle=until_idle)
+            self._drain(reason)
+            failed = self._parts.ledger.failed_since(started_at)
+        self._log.info("daemon_stopped", runs_failed=failed)
+        return failed == 0
+
+    def _start(self) -> None:
+        for loop in self._loops:
+            loop.start()
+        for watch in self._parts.watches:
+            watch.start()
+        for bucket in self._parts.buckets:
+            bucket.watched()
+        self._log.info("daemon_started", pid=os.getpid(), models=len(self._parts.models))
+
+    def _watch_over(self, stopped: Callable[[float], str], *, until_idle: bool) -> str:
+        """Sleep, and look now and then whether another process wrote something that this one has to act on."""
+        seen = None
+        while not (reason := stopped(LOOK_S if not until_idle else 0.1)):
+            if until_idle and self._is_idle():
+                return "idle"
+            try:
+                change = self._parts.ledger.last_change()
+            except TemporaryError as exc:
+                self._log.warning("reconcile_deferred", reason=str(exc), retry_in_s=LOOK_S)
+                continue
+            if change != seen:
+                seen = change
+                for model in self._parts.models:
+                    model.loop.wake()
+        return reason
+
+    def _is_idle(self) -> bool:
+        """Buckets first: what they record wakes a model before they rest."""
+        return all(loop.idle for loop in self._loops) and all(loop.idle for loop in self._loops)
+
+    def _drain(self, reason: str) -> None:
+        self._log.info("daemon_draining", reason=reason)
+        for watch in self._parts.watches:
+            watch.close()
+        for loop in self._loops:
+            loop.stop()
+        deadline = time.monotonic() + DRAIN_S
+        late = [loop for loop in self._loops if not loop.join(max(0.0, deadline - time.monotonic()))]
+        if late:
+            self._log.warning("drain_timed_out", loops=len(late))
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[float], str]]:
+    """Within it, `stopped(timeout_s)` sleeps and returns the name of the signal that asked to stop, or ''."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    wanted = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: None) for number in wanted}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def stopped(timeout_s: float) -> str:
+        if not select.select([reader], [], [], timeout_s)[0]:
+            return ""
+        return signal.Signals(os.read(reader, 1)[0]).name
+
+    try:
+        yield stopped
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)

@@ -1,0 +1,309 @@
+"""The next action for one model, computed from one look at the world. Pure: the same snapshot always yields the same action."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase
+from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Pending, Revive, Settle, plan
+from trainer_daemon.policy.promotion import Case, Decision, Verdict, judge
+from trainer_daemon.policy.runs import OPEN, Run, RunState
+
+RETRY_BACKOFF_S_MAX = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One look at one model. What was not looked at is None; `wanted` says what has to be looked at.
+
+    Attributes:
+        runs: Runs that something is still to happen to, by period, then arrival.
+        pending: The oldest event that nobody has acted on yet.
+        current: What is there now under each URI that a run of `runs` uses.
+        known_champion: What the ledger last knew as champion; None before the first look at the registry.
+        champion: The champion as the registry has it now, inside a one-tuple: `(None,)` means there is none.
+        observation: The orchestrator's word on the open run.
+        outcome: What the open run has left in the registry.
+        slots: How many more runs may be started, over all models.
+        champion_due: The registry has not been looked at for long; somebody may have moved the alias by hand.
+    """
+
+    policy: ModelPolicy
+    runs: tuple[Run, ...] = ()
+    pending: Pending | None = None
+    current: Mapping[str, DatasetVersion] = field(default_factory=dict)
+    known_champion: Champion | None = None
+    champion: tuple[Champion | None] | None = None
+    observation: Observation | None = None
+    outcome: Outcome | None = None
+    slots: int = 1
+    champion_due: bool = False
+
+    @property
+    def open_run(self) -> Run | None:
+        """The run that occupies the model."""
+        return next((run for run in self.runs if run.state in OPEN), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteChampion:
+    """The registry's champion is not the one the ledger knows."""
+
+    champion: Champion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Start the next attempt of a run, pinned to the champion it will be compared with."""
+
+    run: Run
+    champion: Champion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Stop a run that is no longer wanted, on the orchestrator too when it runs there."""
+
+    run: Run
+    to: RunState
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """The run's state moves; nothing but the ledger changes.
+
+    Attributes:
+        outcome: What the run left, when it was trained.
+        retry_at: When a run that is queued again may start.
+    """
+
+    run: Run
+    to: RunState
+    why: str
+    outcome: Outcome | None = None
+    retry_at: datetime | None = None
+    next_attempt: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """The decision on a trained run is made; write it down, with its evidence, before anybody acts on it."""
+
+    run: Run
+    decision: Decision
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Carry a recorded promotion out: compare-and-set the alias."""
+
+    run: Run
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """Carry a recorded rejection out: mark the version."""
+
+    run: Run
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do until something wakes the model, or until the time comes.
+
+    Attributes:
+        until: None when only an event can change anything.
+        polling: An open run has to be looked at again soon.
+    """
+
+    until: datetime | None = None
+    polling: bool = False
+
+
+Action = Settle | Enqueue | Revive | NoteChampion | Submit | End | Advance | Judge | Promote | Reject | Wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which parts of the world a decision needs; looking costs, so nothing else is looked at."""
+
+    orchestrator: bool = False
+    outcome: bool = False
+    champion: bool = False
+
+
+def wanted(snapshot: Snapshot, now: datetime) -> Wanted:
+    """What has to be looked at before `decide` can be asked, given the ledger's part of a snapshot."""
+    run = snapshot.open_run
+    if run is not None and run.state is RunState.RUNNING:
+        return Wanted(orchestrator=True)
+    if run is not None and run.state is RunState.TRAINED:
+        return Wanted(outcome=run.decision is None, champion=True)
+    first_look = snapshot.known_champion is None and _next_queued(snapshot, now) is not None
+    return Wanted(champion=first_look or snapshot.champion_due)
+
+
+def decide(snapshot: Snapshot, now: datetime) -> Action:
+    """The next action; total. Earlier lines win: what must stop, then what arrived, then what goes on, then what starts."""
+    return (
+        _finish_promotion(snapshot)
+        or _note_champion(snapshot)
+        or _retry(snapshot, now)
+        or _end_unwanted(snapshot)
+        or (plan(snapshot.pending) if snapshot.pending else None)
+        or _go_on(snapshot)
+        or _start(snapshot, now)
+    )
+
+
+def _finish_promotion(snapshot: Snapshot) -> Action | None:
+    """A crash between moving the alias and writing it down: the alias is where the recorded decision wanted it."""
+    run = snapshot.open_run
+    if run is None or run.decision is None or snapshot.champion is None:
+        return None
+    champion = snapshot.champion[0]
+    moved = (
+        run.decision.verdict is Verdict.PROMOTE and champion is not None and champion.version == run.decision.candidate_version
+    )
+    return Promote(run=run, decision=run.decision) if moved else None
+
+
+def _note_champion(snapshot: Snapshot) -> Action | None:
+    if snapshot.champion is None:
+        return None
+    champion, known = snapshot.champion[0], snapshot.known_champion
+    if known is not None and known.version == (champion.version if champion else ""):
+        return None
+    return NoteChampion(champion=champion)
+
+
+def _retry(snapshot: Snapshot, now: datetime) -> Action | None:
+    for run in snapshot.runs:
+        if run.state is RunState.FAILED:
+            delay_s = min(snapshot.policy.retry_backoff_s * 2 ** (run.attempt - 1), RETRY_BACKOFF_S_MAX)
+            why = f"attempt {run.attempt + 1} of {run.attempts_max} follows in {delay_s:g} s"
+            return Advance(run=run, to=RunState.QUEUED, why=why, retry_at=now + timedelta(seconds=delay_s), next_attempt=True)
+    return None
+
+
+def _end_unwanted(snapshot: Snapshot) -> Action | None:
+    for run in snapshot.runs:
+        if run.cancel_reason:
+            return End(run=run, to=RunState.CANCELED, why=run.cancel_reason)
+        if newer := _newer_bytes(run, snapshot.current):
+            return End(run=run, to=RunState.SUPERSEDED, why=f"newer bytes arrived: {newer.ref}")
+    return _end_older_backlog(snapshot)
+
+
+def _newer_bytes(run: Run, current: Mapping[str, DatasetVersion]) -> DatasetVersion | None:
+    for drop in run.drops:
+        now_there = current.get(drop.uri)
+        if now_there is not None and now_there.checksum != drop.checksum:
+            return now_there
+    return None
+
+
+def _end_older_backlog(snapshot: Snapshot) -> Action | None:
+    """With `backlog = "newest"` only the newest waiting period is trained."""
+    if snapshot.policy.backlog != "newest" or snapshot.pending is not None:
+        return None
+    queued = [run for run in snapshot.runs if run.state is RunState.QUEUED]
+    newest = max((run.period for run in queued), default="")
+    older = next((run for run in queued if run.period < newest), None)
+    return End(run=older, to=RunState.SUPERSEDED, why=f'backlog = "newest" and {newest} is waiting') if older else None
+
+
+def _go_on(snapshot: Snapshot) -> Action | None:
+    run = snapshot.open_run
+    if run is None:
+        return None
+    if run.state is RunState.TRAINED:
+        return _conclude(run, snapshot)
+    return _follow(run, snapshot)
+
+
+def _follow(run: Run, snapshot: Snapshot) -> Action:
+    """What the orchestrator's word on a running run leads to."""
+    observation = snapshot.observation
+    if observation is None:
+        return Wait(polling=True)
+    match observation.phase:
+        case Phase.PENDING | Phase.RUNNING | Phase.UNKNOWN:
+            return Wait(polling=True)
+        case Phase.SUCCEEDED:
+            return Advance(run=run, to=RunState.TRAINED, why="the pipeline succeeded", outcome=snapshot.outcome)
+        case Phase.FAILED:
+            return _failed(run, observation, snapshot.outcome)
+        case Phase.CANCELED:
+            return Advance(run=run, to=RunState.CANCELED, why="it was cancelled on the orchestrator")
+        case Phase.VANISHED:
+            return Advance(run=run, to=RunState.QUEUED, why="the orchestrator does not have it any more")
+        case _:
+            assert_never(observation.phase)
+
+
+def _failed(run: Run, observation: Observation, outcome: Outcome | None) -> Action:
+    failure = outcome.failure if outcome else None
+    if failure is None or failure.attempt != run.attempt:
+        return Advance(run=run, to=RunState.FAILED, why=observation.reason or "the orchestrator gives no reason")
+    if failure.kind == "bad_drop":
+        return Advance(run=run, to=RunState.QUARANTINED, why=failure.reason)
+    return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
+
+
+def _conclude(run: Run, snapshot: Snapshot) -> Action:
+    """A trained run is judged, the judgement recorded, then carried out - if the champion is still the one it was about."""
+    if snapshot.champion is None:
+        return Wait(polling=True)
+    champion = snapshot.champion[0]
+    champion_version = champion.version if champion else ""
+    if run.decision is None:
+        return _judge(run, snapshot, champion)
+    if run.decision.verdict is Verdict.REJECT:
+        return Reject(run=run, decision=run.decision)
+    if run.decision.champion_version == champion_version:
+        return Promote(run=run, decision=run.decision)
+    return _evaluate_again(run, champion_version)
+
+
+def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:
+    outcome = snapshot.outcome or Outcome()
+    if champion is not None and outcome.version and champion.version == outcome.version:
+        return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
+    evaluation = outcome.evaluation if outcome.evaluation and outcome.evaluation.attempt == run.attempt else None
+    champion_version = champion.version if champion else ""
+    if evaluation is not None and outcome.version and evaluation.champion_version != champion_version:
+        return _evaluate_again(run, champion_version)
+    case = Case(candidate_version=outcome.version, candidate_period=run.period, evaluation=evaluation, champion=champion)
+    return Judge(run=run, decision=judge(case, snapshot.policy.promotion), outcome=outcome)
+
+
+def _evaluate_again(run: Run, champion_version: str) -> Action:
+    """The champion moved meanwhile, so the evidence is about somebody else: the same version is evaluated once more."""
+    now_there = f"version {champion_version}" if champion_version else "nobody"
+    return Advance(run=run, to=RunState.QUEUED, why=f"champion is now {now_there}, it is evaluated again", next_attempt=True)
+
+
+def _start(snapshot: Snapshot, now: datetime) -> Action:
+    first = next((run for run in snapshot.runs if run.state is RunState.QUEUED), None)
+    if first is None:
+        return Wait()
+    run = _next_queued(snapshot, now)
+    if run is None:
+        return Wait(until=first.ready_at)
+    if snapshot.slots <= 0:
+        return Wait(polling=True)
+    known = snapshot.known_champion
+    return Submit(run=run, champion=known if known and known.version else None)
+
+
+def _next_queued(snapshot: Snapshot, now: datetime) -> Run | None:
+    """The first of the backlog when it is ready; the order is kept, so nobody overtakes a run that waits for its retry."""
+    first = next((run for run in snapshot.runs if run.state is RunState.QUEUED), None)
+    return first if first is not None and first.ready_at <= now else None

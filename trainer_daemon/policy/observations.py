@@ -1,0 +1,136 @@
+"""What adapters report of the outside world, as values the policy can decide on. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+EVALUATION_FORMAT = 1
+
+
+class Phase(StrEnum):
+    """State of one run on an orchestrator, in the words of this project."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    VANISHED = "VANISHED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One look at one run on an orchestrator.
+
+    Attributes:
+        name: The run's deterministic name.
+        run_id: The orchestrator's own id of it; empty when it vanished.
+        reason: Why it failed, or the state's own name when it is not known to us.
+    """
+
+    name: str
+    phase: Phase
+    run_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a step said of its own failure.
+
+    Attributes:
+        kind: `bad_drop`, `drop_changed` or `error`.
+        reason: One sentence for a person.
+    """
+
+    attempt: int
+    step: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """The version that alias `champion` points to.
+
+    Attributes:
+        period: Newest period it was trained on; empty when a version that is not ours was put there.
+        schema: Its `schema.json`; empty when it has none.
+    """
+
+    version: str
+    run_key: str = ""
+    period: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Candidate and champion on the same held-out rows, parsed from `evaluation.json`.
+
+    Attributes:
+        champion_version: The version the candidate was compared with; empty when there was no champion.
+        champion: The champion's metrics; empty when it could not be scored, then `champion_error` says why.
+    """
+
+    run_key: str
+    attempt: int
+    holdout_rows: int
+    candidate: Mapping[str, float]
+    champion_version: str = ""
+    champion: Mapping[str, float] = field(default_factory=dict)
+    champion_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run left in the registry.
+
+    Attributes:
+        version: The one model version of this run; empty when none was registered.
+        evaluation: None when the run wrote none, or one that cannot be read.
+        evaluation_json: The evaluation as it was written, for the ledger.
+        failure: What the last failing step said of itself.
+    """
+
+    version: str = ""
+    evaluation: Evaluation | None = None
+    evaluation_json: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+def parse_evaluation(document: Mapping[str, Any]) -> Evaluation:
+    """Read the JSON that step `evaluate_model` writes.
+
+    Raises:
+        ValueError: It is not an evaluation of the known format; the sentence says what is wrong.
+    """
+    if document.get("format") != EVALUATION_FORMAT:
+        msg = f"evaluation.json has format {document.get('format')!r}, this daemon reads {EVALUATION_FORMAT}"
+        raise ValueError(msg)
+    try:
+        champion = document["champion"] or {}
+        return Evaluation(
+            run_key=str(document["run_key"]),
+            attempt=int(document["attempt"]),
+            holdout_rows=int(document["holdout"]["rows"]),
+            candidate=_metrics(document["candidate"]["metrics"]),
+            champion_version=str(champion.get("version", "")),
+            champion=_metrics(champion.get("metrics") or {}),
+            champion_error=str(champion.get("error", "")),
+        )
+    except (KeyError, TypeError, AttributeError) as exc:
+        msg = f"evaluation.json lacks {exc}"
+        raise ValueError(msg) from exc
+
+
+def _metrics(values: Mapping[str, Any]) -> dict[str, float]:
+    """Only numbers that can be compared; what could not be computed is absent, so that rules on it fail closed."""
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }

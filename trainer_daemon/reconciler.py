@@ -1,0 +1,353 @@
+"""Observe -> decide -> perform, for one model, until there is nothing left to do but wait.
+
+    ledger ──┐
+    orchestrator ──▶ observe ──▶ Snapshot ──▶ decide (pure) ──▶ Action ──▶ perform ──▶ orchestrator | registry
+    registry ──┘         ▲                                                    │
+                         └──────────────── ledger.advance(run) ◀──────────────┘
+
+Why a crash at any instruction converges. Each round performs one action: one side effect, then one ledger write, in
+that order. The next round, in this process or the next, looks at everything again, so only a crash between an effect
+and its ledger write matters:
+
+* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it.
+* cancel, then SUPERSEDED or CANCELED: the run still looks unwanted; cancelling a terminal run is no error.
+* alias moved, then PROMOTED: the decision was written before the alias moved, so "the recorded decision is to promote,
+  and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
+  suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
+* tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
+
+Writing the ledger first instead would lose the effect in the same crash. Every ledger write names the state and attempt
+it was decided for and must hit exactly one row; if it does not, somebody else moved the run: look again.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, assert_never
+
+from structlog.typing import FilteringBoundLogger
+
+from trainer_daemon.adapters.ledger import Change, Ledger
+from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.policy.decide import (
+    Action,
+    Advance,
+    End,
+    Judge,
+    NoteChampion,
+    Promote,
+    Reject,
+    Snapshot,
+    Submit,
+    Wait,
+    decide,
+    wanted,
+)
+from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.observations import Champion, Observation, Phase
+from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Pending, Revive, Settle, propose
+from trainer_daemon.policy.promotion import Decision, Verdict
+from trainer_daemon.policy.runs import Run, RunState
+from trainer_daemon.ports import Orchestrator, Registry, RunRequest
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One configured model: what decisions depend on, and what its pipelines are given.
+
+    Attributes:
+        parameters: Root parameters that are the same for every run.
+        pipeline: Trains; `training` or the path of a compiled pipeline.
+    """
+
+    policy: ModelPolicy
+    parameters: Mapping[str, Any]
+    pipeline: str
+    run_timeout_s: float
+
+
+class Slots:
+    """How many runs may be open over all models; submissions go one by one, so that two models cannot take the last slot."""
+
+    def __init__(self, ledger: Ledger, maximum: int) -> None:
+        self._ledger = ledger
+        self._maximum = maximum
+        self.lock = threading.Lock()
+
+    def free(self) -> int:
+        """Slots left at this moment; only an answer while `lock` is held."""
+        return self._maximum - self._ledger.open_runs()
+
+
+class Reconciler:
+    """Brings one model's runs to their end, action by action."""
+
+    def __init__(
+        self,
+        *,
+        model: Model,
+        ledger: Ledger,
+        orchestrator: Orchestrator,
+        registry: Registry,
+        slots: Slots,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._model = model
+        self._ledger = ledger
+        self._orchestrator = orchestrator
+        self._registry = registry
+        self._slots = slots
+        self._clock = clock
+        self._log = log.bind(model=model.policy.name)
+        self._champion_due = True
+
+    def look_at_champion(self) -> None:
+        """Have the next look ask the registry who is champion, even when no run needs it."""
+        self._champion_due = True
+
+    def step(self) -> Wait | None:
+        """One round: look, decide, act.
+
+        Returns:
+            None when something was done and another round is due, else until when to wait.
+
+        Raises:
+            TemporaryError: Something could not be reached; nothing has moved, try again later.
+            PermanentError: Something refused.
+        """
+        now = self._clock()
+        action = decide(self.observe(now), now)
+        if isinstance(action, Wait):
+            return action
+        try:
+            self.perform(action, now)
+        except StaleStateError as exc:
+            self._log.info("decision_outdated", reason=str(exc))
+        return None
+
+    # observe
+
+    def observe(self, now: datetime) -> Snapshot:
+        """Everything that the next decision needs, and nothing else: the registry costs a process, the orchestrator a call."""
+        snapshot = self._read_ledger(now)
+        look = wanted(snapshot, now)
+        run = snapshot.open_run
+        observation = self._observe_run(run) if run and look.orchestrator else None
+        ended = observation is not None and observation.phase in {Phase.SUCCEEDED, Phase.FAILED}
+        outcome = self._registry.outcome(run.model, run.key) if run and (look.outcome or ended) else None
+        champion = (self._registry.champion(self._model.policy.name),) if look.champion else None
+        self._champion_due = self._champion_due and not look.champion
+        return replace(snapshot, observation=observation, outcome=outcome, champion=champion)
+
+    def _read_ledger(self, now: datetime) -> Snapshot:
+        name = self._model.policy.name
+        runs = self._ledger.live_runs(name)
+        event = self._ledger.next_pending(name)
+        uris = sorted({drop.uri for run in runs for drop in run.drops})
+        return Snapshot(
+            policy=self._model.policy,
+            runs=runs,
+            pending=self._pending(event) if event else None,
+            current=self._ledger.current(name, uris) if uris else {},
+            known_champion=self._ledger.known_champion(name),
+            slots=self._slots.free() if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
+            champion_due=self._champion_due,
+        )
+
+    def _pending(self, event: Event) -> Pending:
+        """The event with what the ledger knows around it."""
+        policy = self._model.policy
+        known = self._ledger.newest_drops(policy.name, policy.window_months)
+        if event.drop and policy.window_months > 1:
+            known = (*known, *self._ledger.newest_drops(policy.name, policy.window_months, up_to=event.drop.period))
+        proposal = propose(event, policy, tuple(dict.fromkeys(known)))
+        return Pending(
+            event=event,
+            current=self._ledger.current(policy.name, [event.drop.uri]).get(event.drop.uri) if event.drop else None,
+            proposal=proposal,
+            same_key=self._ledger.find_run(proposal.key) if proposal else None,
+            same_content=self._ledger.runs_for_content(policy.name, proposal.drop) if proposal else (),
+        )
+
+    def _observe_run(self, run: Run) -> Observation:
+        observation = self._orchestrator.observe([run.name])[run.name]
+        if observation.phase is Phase.UNKNOWN:
+            self._log.warning("run_state_unknown", run=run.name, reason=observation.reason)
+        return observation
+
+    # perform
+
+    def perform(self, action: Action, now: datetime) -> None:  # noqa: C901 - one arm per action
+        """Carry one action out: its side effect, then its ledger write, then its log line.
+
+        Raises:
+            StaleStateError: The ledger is no longer as it was when the action was decided.
+        """
+        match action:
+            case Settle():
+                self._settle(action)
+            case Enqueue():
+                run = self._ledger.enqueue(action.event, action.proposal, attempts_max=self._model.policy.attempts_max, now=now)
+                self._log.info("run_queued", run=run.name, drop=run.drop.ref, event_id=action.event.id)
+            case Revive():
+                run = self._ledger.revive(action.event, action.run, why=action.why, now=now)
+                self._log.info("run_queued", run=run.name, drop=run.drop.ref, reason=action.why)
+            case NoteChampion():
+                self._note_champion(action, now)
+            case Submit():
+                self._submit(action, now)
+            case End():
+                self._end(action, now)
+            case Advance():
+                self._advance(action, now)
+            case Judge():
+                self._ledger.record_decision(action.run, action.decision, action.outcome.evaluation_json, now)
+                self._log.debug("decision_recorded", run=action.run.name, verdict=action.decision.verdict)
+            case Promote():
+                self._promote(action, now)
+            case Reject():
+                self._reject(action, now)
+            case Wait():
+                pass
+            case _:
+                assert_never(action)
+
+    def _settle(self, action: Settle) -> None:
+        self._ledger.settle(action.event, outcome=action.outcome, why=action.why)
+        drop = action.event.drop.ref if action.event.drop else None
+        self._log.info(f"event_{action.outcome}", event_id=action.event.id, drop=drop, reason=action.why)
+
+    def _note_champion(self, action: NoteChampion, now: datetime) -> None:
+        before = self._ledger.known_champion(self._model.policy.name)
+        self._ledger.note_champion(self._model.policy.name, action.champion, cause="external" if before else "found", now=now)
+        version = action.champion.version if action.champion else None
+        if before:
+            self._log.warning("champion_moved_externally", champion_version=version, previous_version=before.version or None)
+        elif version:
+            self._log.info("champion_found", champion_version=version)
+
+    def _submit(self, action: Submit, now: datetime) -> None:
+        run = action.run
+        with self._slots.lock:
+            if self._slots.free() <= 0:
+                return
+            try:
+                run_id = self._orchestrator.submit(self._request(run, action.champion))
+            except PermanentError as exc:
+                self._ledger.advance(run, RunState.FAILED, why=str(exc), now=now, change=Change(error=str(exc), final=True))
+                self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=str(exc))
+                return
+            self._ledger.advance(
+                run, RunState.RUNNING, why="submitted", now=now, change=Change(orchestrator_run=run_id, error="")
+            )
+        champion = action.champion.version if action.champion else None
+        self._log.info("run_submitted", run=run.name, drop=run.drop.ref, attempt=run.attempt, champion_version=champion)
+
+    def _request(self, run: Run, champion: Champion | None) -> RunRequest:
+        """A run that has its model version already only needs its evidence again."""
+        again = {"candidate_version": run.model_version} if run.model_version else {}
+        parameters = {
+            **self._model.parameters,
+            "model": run.model,
+            "run_key": run.key,
+            "run_name": run.name,
+            "attempt": run.attempt,
+            "drops": [{"uri": d.uri, "generation": d.generation, "checksum": d.checksum, "period": d.period} for d in run.drops],
+            "champion_version": champion.version if champion else "",
+            "champion_schema": dict(champion.schema) if champion else {},
+            **again,
+        }
+        pipeline = "evaluation" if again else self._model.pipeline
+        return RunRequest(name=run.name, pipeline=pipeline, parameters=parameters, timeout_s=self._model.run_timeout_s)
+
+    def _end(self, action: End, now: datetime) -> None:
+        if action.run.state is RunState.RUNNING:
+            self._orchestrator.cancel(action.run.name)
+        self._ledger.advance(action.run, action.to, why=action.why, now=now, change=Change(error=action.why))
+        event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
+        self._log.info(event, run=action.run.name, drop=action.run.drop.ref, reason=action.why)
+
+    def _advance(self, action: Advance, now: datetime) -> None:
+        run = action.run
+        evaluate_again = run.state is RunState.TRAINED and action.to is RunState.QUEUED
+        change = Change(
+            error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED} else None,
+            model_version=action.outcome.version if action.outcome else None,
+            ready_at=action.retry_at,
+            next_attempt=action.next_attempt,
+            extra_attempt=evaluate_again,
+        )
+        self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
+        self._log_advance(action, evaluate_again=evaluate_again)
+
+    def _log_advance(self, action: Advance, *, evaluate_again: bool) -> None:
+        run = action.run
+        log = self._log.bind(run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=action.why)
+        match action.to:
+            case RunState.TRAINED:
+                log.info("run_trained", model_version=action.outcome.version if action.outcome else None)
+            case RunState.QUARANTINED:
+                log.error("drop_quarantined")
+            case RunState.FAILED if run.attempt < run.attempts_max:
+                log.warning("run_failed", attempts_max=run.attempts_max)
+            case RunState.FAILED:
+                log.error("run_failed", attempts_max=run.attempts_max)
+            case RunState.CANCELED:
+                log.warning("run_canceled")
+            case RunState.QUEUED if evaluate_again:
+                log.warning("run_reevaluated")
+            case RunState.QUEUED if run.state is RunState.RUNNING:
+                log.warning("run_lost")
+            case RunState.PROMOTED:
+                log.info("candidate_promoted", model_version=run.model_version)
+            case _:
+                log.info("run_queued")
+
+    def _promote(self, action: Promote, now: datetime) -> None:
+        run, decision = action.run, action.decision
+        self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
+        if champion != decision.candidate_version:
+            self._log.warning(
+                "promotion_refused", run=run.name, champion_version=champion, expected_version=decision.champion_version or None
+            )
+            return
+        found = self._registry.champion(run.model) or Champion(version=champion, run_key=run.key, period=run.period)
+        self._ledger.promoted(run, found, why="; ".join(decision.reasons), now=now)
+        self._log.info(
+            "candidate_promoted",
+            run=run.name,
+            drop=run.drop.ref,
+            model_version=decision.candidate_version,
+            previous_version=decision.champion_version or None,
+            reasons=decision.reasons,
+        )
+
+    def _reject(self, action: Reject, now: datetime) -> None:
+        run, decision = action.run, action.decision
+        if decision.candidate_version:
+            self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._ledger.advance(run, RunState.REJECTED, why="; ".join(decision.reasons), now=now)
+        self._log.info(
+            "candidate_rejected",
+            run=run.name,
+            drop=run.drop.ref,
+            model_version=decision.candidate_version or None,
+            champion_version=decision.champion_version or None,
+            reasons=decision.reasons,
+        )
+
+
+def decision_tags(run: Run, decision: Decision) -> dict[str, str]:
+    """What a model version says of its own decision."""
+    approved = decision.verdict is Verdict.PROMOTE
+    rules = [
+        {"rule": outcome.rule, "result": outcome.result.value, "sentence": outcome.sentence} for outcome in decision.outcomes
+    ]
+    document = {"verdict": decision.verdict.value, "run": run.name, "champion_version": decision.champion_version, "rules": rules}
+    return {"validation_status": "approved" if approved else "rejected", "trainer.decision": json.dumps(document)}
