@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
@@ -10,7 +11,7 @@ from pipelines.digest import pipeline_digest
 from trainer_daemon.adapters.compiled import compiled_path
 from trainer_daemon.adapters.folder import Folder, FolderWatch
 from trainer_daemon.adapters.ledger import Ledger
-from trainer_daemon.adapters.local import LocalOrchestrator
+from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts
@@ -60,7 +61,7 @@ class _Shared:
         self._digest = pipeline_digest()
         self._registry = MlflowRegistry(settings.mlflow, log=log)
         resources.callback(self._registry.close)
-        self._orchestrator = LocalOrchestrator(workspace=settings.workspace, compiled=self._compiled, log=log)
+        self._orchestrator = LocalOrchestrator(workspace=settings.workspace, compiled=self._compiled)
         resources.callback(self._orchestrator.close)
 
     def _compiled(self, pipeline: str) -> Path:
@@ -70,12 +71,12 @@ class _Shared:
         """The loops of one model, and the watch that rings them."""
         log = self._log.bind(model=settings.name)
         reconciling = ModelLoop(self._reconciler(settings, log), clock, log)
-        folder = Folder(settings.folder, template=settings.drops)
+        folder = Folder(settings.folder, settings.drops)
         intake = Intake(
             model=settings.name, bucket=folder, start_from=settings.start_from, ledger=self.ledger, clock=clock, log=log
         )
         listing = BucketLoop(intake, interval_s=settings.listing_interval_s, on_recorded=reconciling.loop.wake, log=log)
-        return reconciling, listing, FolderWatch(settings.folder, on_change=listing.ring, log=log)
+        return reconciling, listing, FolderWatch(settings.folder, listing.ring, on_trouble=partial(_warn, log))
 
     def _reconciler(self, settings: ModelSettings, log: FilteringBoundLogger) -> Reconciler:
         model = Model(
@@ -97,6 +98,10 @@ class _Shared:
     def _tracking(self, model: str) -> dict[str, object]:
         mlflow = self._settings.mlflow
         return {"tracking_uri": mlflow.tracking_uri, "experiment": model, "artifact_location": mlflow.artifact_location}
+
+
+def _warn(log: FilteringBoundLogger, reason: str) -> None:
+    log.warning("watch_interrupted", reason=reason)
 
 
 def training_parameters(settings: ModelSettings) -> dict[str, object]:

@@ -55,10 +55,13 @@ class Intake:
         """
         found: list[Found] = []
         incomplete = 0
-        for item in self._bucket.list_drops(self._ledger.known_drops(self._model)):
+        known = self._ledger.known_drops(self._model)
+        for item in self._bucket.list_drops(known):
             match item:
-                case Found():
+                case Found() if known.get(item.drop.uri) != (item.signature, item.drop):
                     found.append(item)
+                case Found():
+                    pass
                 case Ignored():
                     self._ignore(item, source)
                 case Incomplete():
@@ -112,13 +115,13 @@ class Intake:
         return watching_since < event.occurred_at < self._clock() - NOTICE
 
     def _ignore(self, item: Ignored, source: Source) -> None:
-        """Kept once per version of the object, so that it is neither silent nor repeated at every listing."""
+        """Kept once per name and reason, so that it is neither silent nor repeated at every listing."""
         event = Event(
-            id=f"ignored:{self._model}:{item.uri}#{item.signature}",
+            id=f"ignored:{self._model}:{item.name}: {item.reason}",
             kind=EventKind.DROP,
             model=self._model,
             source=source,
             occurred_at=self._clock(),
         )
         if self._ledger.reject(event, item.reason, self._clock()):
-            self._log.warning("event_rejected", event_id=event.id, drop=item.uri, reason=item.reason)
+            self._log.warning("event_rejected", event_id=event.id, drop=item.name, reason=item.reason)

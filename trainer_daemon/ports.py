@@ -27,28 +27,30 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """An object that looks like a drop and can never be one; `signature` tells one version of it from the next."""
+    """An object that is named like a drop and is none; `reason` is one sentence."""
 
-    uri: str
+    name: str
     reason: str
-    signature: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incomplete:
-    """An object that somebody is still writing."""
+    """A drop that somebody is still writing: look again soon."""
 
-    uri: str
+    name: str
+
+
+Listed = Found | Ignored | Incomplete
 
 
 class Bucket(Protocol):
     """Where drops arrive."""
 
-    def list_drops(self, known: Mapping[str, tuple[str, DatasetVersion]]) -> Iterator[Found | Ignored | Incomplete]:
+    def list_drops(self, known: Mapping[str, tuple[str, DatasetVersion]]) -> Iterator[Listed]:
         """Everything in the bucket whose name is one of a drop.
 
         Args:
-            known: Signature and version by URI; what still has its known signature is not read and not yielded again.
+            known: By URI, the signature and the drop that an earlier listing found; what still has it is not read again.
 
         Raises:
             TemporaryError: The bucket cannot be listed now.

@@ -7,11 +7,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from trainer_daemon.demo_data import monthly_drop
 
 from tests.acceptance.harness import Workspace
+from trainer_daemon.demo_data import monthly_drop
 
-GOOD = monthly_drop(0, seed=1)
+GOOD = monthly_drop(drift=0.0, seed=1)
 HEADER, *ROWS = GOOD.splitlines()
 TARGET = HEADER.split(",").index("Churn")
 
@@ -39,7 +39,7 @@ def escaping_archive() -> bytes:
     return buffer.getvalue()
 
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, str]] = {
     "churn_data_2025_01.csv": (b"", "empty"),
     "churn_data_2025_02.csv": (HEADER + "\n", "row"),
     "churn_data_2025_03.csv": (GOOD.replace("Churn", "Gone"), "Churn"),
@@ -76,7 +76,7 @@ def test_bad_drops_are_quarantined_and_the_good_ones_after_them_trained(workspac
     assert "13" in ignored[0]["reason"]
 
     for name in ("churn_data_2025_01.csv", "churn_data_2025_04.csv"):
-        workspace.drop(name, monthly_drop(0, seed=7))
+        workspace.drop(name, monthly_drop(drift=0.0, seed=7))
     assert workspace.run_until_idle() == 0
     again = {
         Path(run["drops"][0].partition("#")[0]).name: run["state"]

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from trainer_daemon.demo_data import monthly_drop
 
 from tests.acceptance.harness import Workspace, pause
 from tests.acceptance.registry_view import look
+from trainer_daemon.demo_data import monthly_drop
 
 MONTHS = [f"2025-{month:02}" for month in range(1, 11)]
 KILLS = 8
@@ -28,7 +28,7 @@ def test_every_drop_has_one_run_one_version_and_there_is_one_champion(
     """However often, and whenever, the daemon or everything of it is killed."""
     moments = random.Random(seed)
     for at, month in enumerate(MONTHS):
-        workspace.drop(f"churn_data_{month}.csv", monthly_drop(min(at, 2), seed=at))
+        workspace.drop(f"churn_data_{month}.csv", monthly_drop(drift=min(at, 2) / 2, seed=at))
     for _ in range(KILLS):
         workspace.start()
         pause(moments.uniform(0.2, 6.0))

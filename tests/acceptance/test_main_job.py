@@ -4,16 +4,15 @@ import json
 import signal
 from pathlib import Path
 
-from trainer_daemon.demo_data import monthly_drop
-
 from tests.acceptance.harness import FINAL, Workspace, wait_until
 from tests.acceptance.registry_view import look, set_alias
+from trainer_daemon.demo_data import monthly_drop
 
 
 def test_monthly_drops_become_runs_decisions_and_a_champion(workspace: Workspace) -> None:
     """Three months with drift, an identical re-upload, and everything told by ledger, registry and log alike."""
     for month, name in enumerate(("2025_03", "2025_05", "2025_06")):
-        workspace.drop(f"churn_data_{name}.csv", monthly_drop(month, seed=1))
+        workspace.drop(f"churn_data_{name}.csv", monthly_drop(drift=month / 2, seed=1))
     assert workspace.run_until_idle() == 0
     status = workspace.status()
     assert [(run["period"], run["state"]) for run in status["runs"]] == [
@@ -40,9 +39,9 @@ def test_monthly_drops_become_runs_decisions_and_a_champion(workspace: Workspace
 def test_corrected_upload_supersedes_the_run_that_is_under_way(workspace: Workspace) -> None:
     """The older run is ended and never promoted; the corrected bytes are trained."""
     daemon = workspace.start()
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(0, seed=1))
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     wait_until(lambda: workspace.logged("run_submitted"), "the first run is submitted")
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(0, seed=2))
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=2))
     wait_until(lambda: workspace.logged("candidate_promoted"), "the corrected drop is promoted")
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(10) == 0
@@ -53,7 +52,7 @@ def test_corrected_upload_supersedes_the_run_that_is_under_way(workspace: Worksp
 
 def test_half_written_file_is_not_a_drop(workspace: Workspace) -> None:
     """It is trained when it is complete, as it is then."""
-    text = monthly_drop(0, seed=1)
+    text = monthly_drop(drift=0.0, seed=1)
     daemon = workspace.start()
     wait_until(lambda: workspace.logged("daemon_started"), "the daemon starts")
     with (workspace.drops / "churn_data_2025_03.csv").open("w") as file:
@@ -70,7 +69,7 @@ def test_half_written_file_is_not_a_drop(workspace: Workspace) -> None:
 
 def test_sigterm_leaves_the_running_pipeline_to_the_next_daemon(workspace: Workspace) -> None:
     """It ends within ten seconds; the run goes on and is adopted, not repeated."""
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(0, seed=1))
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     daemon = workspace.start()
     wait_until(lambda: workspace.logged("run_submitted"), "the run is submitted")
     daemon.terminate()
@@ -94,10 +93,10 @@ def test_second_daemon_on_the_same_ledger_is_refused(workspace: Workspace) -> No
 def test_alias_moved_by_hand_during_a_run_is_respected(workspace: Workspace) -> None:
     """The evidence against the old champion is not used; the candidate is compared with the one that is champion now."""
     for month, name in enumerate(("2025_03", "2025_05")):
-        workspace.drop(f"churn_data_{name}.csv", monthly_drop(month, seed=1))
+        workspace.drop(f"churn_data_{name}.csv", monthly_drop(drift=month / 2, seed=1))
     assert workspace.run_until_idle() == 0
     daemon = workspace.start()
-    workspace.drop("churn_data_2025_06.csv", monthly_drop(2, seed=1))
+    workspace.drop("churn_data_2025_06.csv", monthly_drop(drift=1.0, seed=1))
     wait_until(lambda: len(workspace.logged("run_submitted")) == 3, "the third run is submitted")
     set_alias(workspace.root, "champion", "1")
     wait_until(lambda: len(workspace.logged("candidate_promoted")) == 3, "the third candidate is promoted")
@@ -111,7 +110,7 @@ def test_alias_moved_by_hand_during_a_run_is_respected(workspace: Workspace) -> 
 
 def test_operator_triggers_and_cancels_while_the_daemon_runs(workspace: Workspace) -> None:
     """Through the ledger, within a moment."""
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(0, seed=1))
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     assert workspace.run_until_idle() == 0
     daemon = workspace.start()
     wait_until(lambda: len(workspace.logged("daemon_started")) == 2, "the daemon starts")
@@ -129,7 +128,7 @@ def test_operator_triggers_and_cancels_while_the_daemon_runs(workspace: Workspac
 
 def test_log_lines_are_json_with_the_fields_of_cloud_logging(workspace: Workspace) -> None:
     """Every line, and the work's own names in the labels."""
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(0, seed=1))
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     assert workspace.run_until_idle() == 0
     lines = workspace.log.read_text().splitlines()
     assert len(lines) == len(workspace.events())

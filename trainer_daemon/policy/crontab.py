@@ -25,7 +25,9 @@ _ONE_DAY = timedelta(days=1)
 _ONE_MINUTE = timedelta(minutes=1)
 _HOURS_OF_A_DAY = 24
 _LEAP_YEAR = 2028
-_ELEMENT = re.compile(r"(?P<first>\*|[0-9a-z]{1,4})(?:-(?P<last>[0-9a-z]{1,4}))?(?:/(?P<step>[0-9]{1,4}))?", re.ASCII | re.IGNORECASE)
+_ELEMENT = re.compile(
+    r"(?P<first>\*|[0-9a-z]{1,4})(?:-(?P<last>[0-9a-z]{1,4}))?(?:/(?P<step>[0-9]{1,4}))?", re.ASCII | re.IGNORECASE
+)
 _ANY = "*, ranges, lists and steps, as in 1-5 or 1,3 or */2"
 
 
@@ -136,12 +138,12 @@ def schedule_event(model: str, schedule: str, fired_at: datetime, *, retrain: bo
 
     Args:
         model: Name of the model.
-        schedule: As configured; part of the event's identity.
+        schedule: As configured; part of the event's identity, in which spaces do not count.
         fired_at: The nominal fire time: the same for every replica and after a restart, however late it is acted on.
         retrain: A run is wanted although no drop has changed.
     """
     return Event(
-        id=f"cron:{model}:{schedule}@{fired_at.astimezone(UTC).isoformat()}",
+        id=f"cron:{model}:{' '.join(schedule.split())}@{fired_at.astimezone(UTC).isoformat()}",
         kind=EventKind.SCHEDULE,
         model=model,
         source=Source.CRON,
@@ -186,7 +188,7 @@ def _element(known: _Field, part: str) -> range:
     if match["step"] is None:
         return numbers
     if match["first"] != "*" and not match["last"]:
-        refuse(f"is a step without a range; did you mean {part.replace('/', f'-{known.every[-1]}/')}?")
+        refuse(f"is a step without a range, as in {part.replace('/', f'-{known.every[-1]}/')}")
     if not 1 <= int(match["step"]) <= max(1, len(numbers) - 1):
         refuse("has a step that does not fit into its range")
     return numbers[:: int(match["step"])]

@@ -1,0 +1,33 @@
+"""`python -m benchmarks [NAME …]`: measure, and print one row per figure."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.daemon import measure_burst, measure_idle, measure_latency, measure_start
+from benchmarks.machine import description
+
+BENCHMARKS: Mapping[str, Callable[[Path], Mapping[str, float]]] = {
+    "start": measure_start,
+    "idle": measure_idle,
+    "latency": measure_latency,
+    "burst": measure_burst,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all."""
+    if unknown := set(names) - set(BENCHMARKS):
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    print(f"machine: {description()}")
+    for name in names or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
+            for figure, value in BENCHMARKS[name](Path(folder) / "workspace").items():
+                print(f"{figure:<50} {value:10.2f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

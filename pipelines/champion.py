@@ -1,0 +1,80 @@
+"""The current champion, fetched from the registry and scored on the rows that the candidate is scored on."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pipelines.errors import UnusableModel
+from pipelines.evaluation import ChampionScores, as_known_to, score
+from pipelines.model_files import load_model
+from pipelines.progress import say
+from pipelines.schema import Schema
+from pipelines.trusted import MODEL_FILE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from sklearn.pipeline import Pipeline
+
+_GONE = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
+
+
+def fetch_champion(model: str, version: str) -> "Pipeline":
+    """Load a registered version with our own list of trusted types, whatever its files say may be trusted.
+
+    Raises:
+        UnusableModel: It is gone, was not saved with skops, or holds something that is not trusted. A registry that is
+            merely unavailable raises its own error, which is worth another attempt.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = _download(f"models:/{model}/{version}", Path(folder))
+        path = files / MODEL_FILE
+        if not path.is_file():
+            present = ", ".join(sorted(item.name for item in files.iterdir()))
+            msg = (
+                f"it has no {MODEL_FILE}, only {present}: other formats, as pickle, are refused because loading them can run code"
+            )
+            raise UnusableModel(msg)
+        return load_model(path)
+
+
+def score_champion(
+    model: str, version: str, *, rows: pd.DataFrame, labels: "np.ndarray", schema: Schema | None
+) -> ChampionScores:
+    """Score a version with its own preprocessing; a version that cannot be scored says why.
+
+    Args:
+        model: Name of the registered model.
+        version: The version that was pinned when the run was launched.
+        rows: Typed held-out rows with all columns of the drop.
+        labels: 0/1, `(rows,)`.
+        schema: What the columns were when it was trained, if that is known.
+    """
+    try:
+        champion = fetch_champion(model, version)
+        known, missing = as_known_to(champion, rows, schema)
+        scores = score(champion, known, labels)
+    except (UnusableModel, ValueError, TypeError, KeyError, AttributeError) as exc:
+        reason = str(exc) if isinstance(exc, UnusableModel) else f"{type(exc).__name__}: {exc}"
+        say(f"champion version {version} cannot be scored: {reason}")
+        return ChampionScores(version=version, error=reason)
+    if missing:
+        say(f"champion version {version} is scored without {', '.join(missing)}, which the drop lacks")
+    return ChampionScores(version=version, scores=scores, missing_columns=missing)
+
+
+def _download(uri: str, folder: Path) -> Path:
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+    except MlflowException as exc:
+        if exc.error_code not in _GONE:
+            raise
+        msg = f"it is gone: {exc.message}"
+        raise UnusableModel(msg) from exc
+    except FileNotFoundError as exc:
+        msg = f"its files are gone: {exc}"
+        raise UnusableModel(msg) from exc

@@ -1,0 +1,25 @@
+"""The ways a step can fail that the daemon tells apart; anything else is a plain error."""
+
+
+class BadDrop(Exception):  # noqa: N818 - it is the drop that is wrong, not the program
+    """The drop can never be trained as it is.
+
+    Args:
+        reason: One sentence for the person who has to correct the drop: what, where, what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DropChanged(Exception):  # noqa: N818 - the same
+    """The object no longer holds the bytes this run was launched for; nobody's fault, the new bytes get their own run."""
+
+
+class BadSettings(Exception):  # noqa: N818 - the same
+    """The configuration asks for something that does not exist; the sentence names the setting."""
+
+
+class UnusableModel(Exception):  # noqa: N818 - the same
+    """A model file cannot be used: not skops, damaged, or with types that are not on the trusted list."""

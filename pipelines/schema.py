@@ -1,0 +1,100 @@
+"""What the columns of a model's training data are; remembered with every version as `schema.json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import BadSettings
+
+SCHEMA_FORMAT = 1
+
+
+class Kind(StrEnum):
+    """What the cells of a column are."""
+
+    NUMERIC = "numeric"
+    TEXT = "text"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """The columns of a drop, without its target, and what became of them.
+
+    Attributes:
+        target: The label's column, as the drop spells it.
+        entity_column: Whose rows belong together, as the drop spells it; empty when there is none.
+        columns: Kind of every column but the target, in the drop's order.
+        identifiers: Columns that only say who a row is about, and why they are taken to.
+        uninformative: Columns that say nothing, and why.
+    """
+
+    target: str
+    entity_column: str
+    columns: Mapping[str, Kind]
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    uninformative: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """Columns that are no features, and why."""
+        return {**self.uninformative, **self.identifiers}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns that the model sees, in the drop's order."""
+        dropped = self.dropped
+        return tuple(name for name in self.columns if name not in dropped)
+
+    def features_of(self, kind: Kind) -> list[str]:
+        """The features of one kind, in the drop's order."""
+        return [name for name in self.features if self.columns[name] is kind]
+
+    def to_json(self) -> str:
+        """The document that `parse_schema` reads."""
+        document = {
+            "format": SCHEMA_FORMAT,
+            "target": self.target,
+            "entity_column": self.entity_column,
+            "columns": self.columns,
+            "features": self.features,
+            "identifiers": self.identifiers,
+            "uninformative": self.uninformative,
+        }
+        return json.dumps(document, indent=1)
+
+
+def read_schema(path: Path) -> Schema:
+    """Read the `schema.json` that an earlier step wrote.
+
+    Raises:
+        BadSettings: It is empty or not of the known format.
+    """
+    schema = parse_schema(json.loads(path.read_text(encoding="utf-8")))
+    if schema is None:
+        msg = f"{path} is empty"
+        raise BadSettings(msg)
+    return schema
+
+
+def parse_schema(document: Mapping[str, Any]) -> Schema | None:
+    """Read `schema.json`; None when the document is empty, as when there is no champion.
+
+    Raises:
+        BadSettings: It is not a schema of the known format.
+    """
+    if not document:
+        return None
+    if document.get("format") != SCHEMA_FORMAT:  # 1.0 is 1: KFP passes numbers as floats
+        msg = f"schema.json has format {document.get('format')!r}, this pipeline reads {SCHEMA_FORMAT}"
+        raise BadSettings(msg)
+    return Schema(
+        target=document["target"],
+        entity_column=document["entity_column"],
+        columns={name: Kind(kind) for name, kind in document["columns"].items()},
+        identifiers=dict(document["identifiers"]),
+        uninformative=dict(document["uninformative"]),
+    )

@@ -1,0 +1,171 @@
+"""Step 3: candidate and champion on the same held-out rows; the evidence goes to MLflow."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipelines import tracking
+from pipelines.champion import score_champion
+from pipelines.evaluation import EVALUATION_FORMAT, ChampionScores, Scores, champion_document, model_document, score
+from pipelines.model_files import load_model
+from pipelines.parameters import Drop, RunIdentity, TrainingSettings
+from pipelines.progress import say, timed
+from pipelines.report import ReportHead, render_report
+from pipelines.schema import Schema, read_schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedFiles:
+    """What the step reads and writes.
+
+    Attributes:
+        holdout_rows: Parquet, typed rows to judge by.
+        schema: JSON, what their columns are.
+        candidate: skops.
+        summary: JSON, how the candidate came about.
+        evaluation: JSON, written; what the daemon decides on.
+        report: HTML, written.
+    """
+
+    holdout_rows: Path
+    schema: Path
+    candidate: Path
+    summary: Path
+    evaluation: Path
+    report: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedChampion:
+    """The champion that the daemon saw when it launched the run.
+
+    Attributes:
+        version: Empty when there was none.
+        schema: What it was trained on, if that is known.
+    """
+
+    version: str
+    schema: Schema | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """Everything the documents are made of."""
+
+    identity: RunIdentity
+    period: str
+    rows: int
+    positives: int
+    summary: Mapping[str, Any]
+    candidate: Scores
+    champion: ChampionScores | None
+
+
+def evaluate_model(
+    identity: RunIdentity, drops: Sequence[Drop], *, settings: TrainingSettings, pinned: PinnedChampion, files: EvaluatedFiles
+) -> Scores:
+    """Score both models, and write `evaluation.json` and the report here and on the run's MLflow run.
+
+    Args:
+        identity: Whose run.
+        drops: Oldest first.
+        settings: What was to be trained; recorded.
+        pinned: The champion to compare with.
+        files: What to read and where to write.
+
+    Returns:
+        The candidate's scores.
+    """
+    with timed("opening the MLflow run"):
+        run = tracking.open_run(identity, drops[-1].period)
+    with timed("scoring"):
+        evidence = _score(identity, drops[-1].period, pinned=pinned, files=files)
+    document = json.dumps(_document(evidence), indent=1, allow_nan=False)
+    report = render_report(_head(evidence), evidence.candidate, evidence.champion)
+    files.evaluation.write_text(document, encoding="utf-8")
+    files.report.write_text(report, encoding="utf-8")
+    with timed("writing the evidence to MLflow"):
+        tracking.record_results(
+            run,
+            params={"estimator": settings.estimator, "seed": settings.seed, **settings.hyperparameters},
+            metrics=_flat_metrics(evidence),
+            artifacts={
+                "evaluation.json": document,
+                "schema.json": files.schema.read_text(encoding="utf-8"),
+                "report.html": report,
+            },
+        )
+    return evidence.candidate
+
+
+def _score(identity: RunIdentity, period: str, *, pinned: PinnedChampion, files: EvaluatedFiles) -> _Evidence:
+    schema = read_schema(files.schema)
+    rows = pd.read_parquet(files.holdout_rows)
+    labels = rows[schema.target].to_numpy().astype("int64")
+    candidate = score(load_model(files.candidate), rows[list(schema.features)], labels)
+    champion = None
+    if pinned.version:
+        champion = score_champion(identity.model, pinned.version, rows=rows, labels=labels, schema=pinned.schema)
+    _say_scores(candidate, champion)
+    return _Evidence(
+        identity=identity,
+        period=period,
+        rows=len(rows),
+        positives=int(labels.sum()),
+        summary=json.loads(files.summary.read_text(encoding="utf-8")),
+        candidate=candidate,
+        champion=champion,
+    )
+
+
+def _say_scores(candidate: Scores, champion: ChampionScores | None) -> None:
+    other = champion.scores if champion else None
+    for name in ("log_loss", "roc_auc"):
+        against = f", champion version {champion.version} {_shown(other.metrics[name])}" if champion and other else ""
+        say(f"{name}: candidate {_shown(candidate.metrics[name])}{against}")
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _document(evidence: _Evidence) -> dict[str, Any]:
+    return {
+        "format": EVALUATION_FORMAT,
+        "run_key": evidence.identity.run_key,
+        "attempt": evidence.identity.attempt,
+        "model": evidence.identity.model,
+        "period": evidence.period,
+        "holdout": {"rows": evidence.rows, "positives": evidence.positives},
+        "training": dict(evidence.summary),
+        "candidate": model_document(evidence.candidate),
+        "champion": champion_document(evidence.champion),
+    }
+
+
+def _head(evidence: _Evidence) -> ReportHead:
+    facts = {
+        "run": evidence.identity.run_name,
+        "period": evidence.period,
+        "estimator": str(evidence.summary["estimator"]),
+        "rows trained on": f"{evidence.summary['rows']:,}",
+        "rows held out": f"{evidence.rows:,}, {evidence.positives / evidence.rows:.1%} churn",
+        "features": ", ".join(evidence.summary["features"]),
+    }
+    return ReportHead(title=f"{evidence.identity.model} {evidence.period}", facts=tuple(facts.items()))
+
+
+def _flat_metrics(evidence: _Evidence) -> dict[str, float | None]:
+    """Metrics by the names MLflow shows: the candidate's own, the champion's with a prefix."""
+    other = evidence.champion.scores if evidence.champion else None
+    champion = {f"champion_{name}": value for name, value in other.metrics.items()} if other else {}
+    return {
+        **evidence.candidate.metrics,
+        **champion,
+        "holdout_rows": float(evidence.rows),
+        "training_rows": float(evidence.summary["rows"]),
+    }

@@ -1,0 +1,67 @@
+"""Writes into MLflow what the steps of a pipeline and people write; a process of its own, so that tests do not import MLflow.
+
+One line of JSON in, `[name, arguments]`; one line out.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+_REPLIES = sys.stdout
+_clients: dict[str, MlflowClient] = {}
+
+
+def leave_run(client: MlflowClient, *, model: str, tags: dict[str, str], files: dict[str, str], artifacts: str) -> str:
+    """An MLflow run of the experiment named like the model; returns its id."""
+    experiment = client.get_experiment_by_name(model)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(model, artifacts or None)
+    run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
+    for name, text in files.items():
+        client.log_text(run_id, text, name)
+    return run_id
+
+
+def register(client: MlflowClient, *, model: str, run_id: str, tags: dict[str, str]) -> str:
+    """A version of a model, whose registered model is made when it is missing."""
+    try:
+        client.create_registered_model(model)
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    run = client.get_run(run_id) if run_id else None
+    source = f"{run.info.artifact_uri}/model" if run else Path("/nowhere/model").as_uri()
+    return str(client.create_model_version(model, source, run_id=run_id or None, tags=tags).version)
+
+
+def set_alias(client: MlflowClient, *, model: str, alias: str, version: str) -> None:
+    """Move an alias, as a person may."""
+    client.set_registered_model_alias(model, alias, version)
+
+
+def alias(client: MlflowClient, *, model: str, alias: str) -> str:
+    """The version an alias points to, empty when it points to none."""
+    return str(client.get_registered_model(model).aliases.get(alias, ""))
+
+
+def tags(client: MlflowClient, *, model: str, version: str) -> dict[str, str]:
+    """The tags of a version."""
+    return dict(client.get_model_version(model, version).tags)
+
+
+_ACTIONS: dict[str, Any] = {action.__name__: action for action in (leave_run, register, set_alias, alias, tags)}
+
+if __name__ == "__main__":
+    sys.stdout = sys.stderr
+    for line in sys.stdin:
+        uri, name, arguments = json.loads(line)
+        client = _clients.setdefault(uri, MlflowClient(uri, registry_uri=uri))
+        if uri.startswith("http"):
+            import mlflow
+
+            mlflow.set_tracking_uri(uri)
+        _REPLIES.write(json.dumps(_ACTIONS[name](client, **arguments)) + "\n")
+        _REPLIES.flush()

@@ -1,0 +1,182 @@
+"""What every registry adapter must do: subclass `RegistryContract` and provide the fixtures `registry`, `author` and `model`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pytest
+
+from trainer_daemon.ports import Registry
+
+KEY, OTHER_KEY = "a" * 64, "b" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a run leaves in the registry; None is not left at all."""
+
+    run_key: str = KEY
+    period: str = "2025-03"
+    evaluation: Mapping[str, Any] | None = None
+    failure: Mapping[str, Any] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class Author(Protocol):
+    """Writes what the steps of a pipeline and people write."""
+
+    def leave(self, model: str, left: Left) -> None:
+        """A run without a version."""
+
+    def register(self, model: str, left: Left) -> str:
+        """A run with a version; returns it."""
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Move an alias by hand."""
+
+    def alias(self, model: str, alias: str) -> str:
+        """Where an alias points to, empty when nowhere."""
+
+    def tags(self, model: str, version: str) -> Mapping[str, str]:
+        """The tags of a version."""
+
+
+def an_evaluation(run_key: str = KEY, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    """The document that step `evaluate_model` writes."""
+    return {
+        "format": 1,
+        "run_key": run_key,
+        "attempt": 2,
+        "holdout": {"rows": 200, "positives": 50},
+        "candidate": {"metrics": {"log_loss": 0.5, "roc_auc": 0.8, "ece": None}},
+        "champion": {"version": "1", "metrics": {"log_loss": 0.6}},
+        **changes,
+    }
+
+
+class RegistryContract:
+    """The suite."""
+
+    def test_unknown_model_has_no_champion(self, registry: Registry, model: str) -> None:
+        """Before the first run there is nothing."""
+        assert registry.champion(model) is None
+
+    def test_model_without_the_alias_has_no_champion(self, registry: Registry, author: Author, model: str) -> None:
+        """A registered candidate is not yet a champion."""
+        author.register(model, Left())
+        assert registry.champion(model) is None
+
+    def test_champion_is_where_the_alias_points(self, registry: Registry, author: Author, model: str) -> None:
+        """The newest version is not the champion when the alias is on an older one."""
+        first = author.register(model, Left())
+        author.register(model, Left(run_key=OTHER_KEY, period="2025-05"))
+        author.set_alias(model, "champion", first)
+        champion = registry.champion(model)
+        assert champion is not None
+        assert (champion.version, champion.period) == (first, "2025-03")
+
+    def test_champion_moved_by_hand_is_seen_at_the_next_look(self, registry: Registry, author: Author, model: str) -> None:
+        """Nothing remembered hides a move."""
+        first = author.register(model, Left())
+        second = author.register(model, Left(run_key=OTHER_KEY, period="2025-05"))
+        seen = []
+        for version in (first, second, first):
+            author.set_alias(model, "champion", version)
+            champion = registry.champion(model)
+            seen.append((champion.version, champion.period) if champion else None)
+        assert seen == [(first, "2025-03"), (second, "2025-05"), (first, "2025-03")]
+
+    def test_unknown_run_has_left_nothing(self, registry: Registry, model: str) -> None:
+        """No experiment, no model, no run: an empty outcome, not an error."""
+        outcome = registry.outcome(model, KEY)
+        assert (outcome.version, outcome.evaluation, outcome.failure) == ("", None, None)
+
+    def test_outcome_has_version_and_evaluation(self, registry: Registry, author: Author, model: str) -> None:
+        """What a successful run leaves is found by its key; metrics that could not be computed are absent."""
+        version = author.register(model, Left(evaluation=an_evaluation()))
+        outcome = registry.outcome(model, KEY)
+        assert outcome.version == version
+        assert outcome.evaluation is not None
+        assert (outcome.evaluation.attempt, outcome.evaluation.holdout_rows) == (2, 200)
+        assert outcome.evaluation.candidate == {"log_loss": 0.5, "roc_auc": 0.8}
+        assert outcome.evaluation.champion_version == "1"
+        assert outcome.failure is None
+
+    def test_outcomes_of_two_runs_are_kept_apart(self, registry: Registry, author: Author, model: str) -> None:
+        """Each key finds its own version."""
+        first = author.register(model, Left())
+        second = author.register(model, Left(run_key=OTHER_KEY))
+        assert (registry.outcome(model, KEY).version, registry.outcome(model, OTHER_KEY).version) == (first, second)
+
+    def test_outcome_has_the_failure_that_a_step_reported(self, registry: Registry, author: Author, model: str) -> None:
+        """The sentence for a person arrives unchanged."""
+        reason = "column 'Churn' is missing; the columns are Tenure, Größe"
+        author.leave(model, Left(failure={"attempt": 3, "step": "train_model", "kind": "bad_drop", "reason": reason}))
+        failure = registry.outcome(model, KEY).failure
+        assert failure is not None
+        assert (failure.attempt, failure.step, failure.kind, failure.reason) == (3, "train_model", "bad_drop", reason)
+
+    def test_decision_is_written_as_tags(self, registry: Registry, author: Author, model: str) -> None:
+        """Writing it again overwrites it."""
+        version = author.register(model, Left())
+        for status in ("rejected", "approved"):
+            registry.record_decision(model, version, {"validation_status": status, "trainer.decision": json.dumps({"a": "ü"})})
+        tags = author.tags(model, version)
+        assert (tags["validation_status"], json.loads(tags["trainer.decision"])) == ("approved", {"a": "ü"})
+
+    def test_first_champion_has_no_predecessor(self, registry: Registry, author: Author, model: str) -> None:
+        """Promotion against nobody sets one alias."""
+        version = author.register(model, Left())
+        assert registry.promote(model, version, expected="") == version
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (version, "")
+
+    def test_promotion_keeps_the_predecessor(self, registry: Registry, author: Author, model: str) -> None:
+        """Where to roll back to is known."""
+        first, second = _two_versions(author, model)
+        assert registry.promote(model, second, expected=first) == second
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
+
+    @pytest.mark.parametrize("repetitions", [2, 3])
+    def test_promotion_repeated_changes_nothing(self, registry: Registry, author: Author, model: str, repetitions: int) -> None:
+        """A crash after the promotion and before it is written down repeats it."""
+        first, second = _two_versions(author, model)
+        assert {registry.promote(model, second, expected=first) for _ in range(repetitions)} == {second}
+        assert author.alias(model, "previous-champion") == first
+
+    def test_promotion_interrupted_between_the_aliases_is_completed(self, registry: Registry, author: Author, model: str) -> None:
+        """A crash between the two moves leaves the old champion in place; the repetition ends as if nothing had happened."""
+        first, second = _two_versions(author, model)
+        author.set_alias(model, "previous-champion", first)
+        assert registry.promote(model, second, expected=first) == second
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
+
+    def test_promotion_is_refused_when_the_champion_moved(self, registry: Registry, author: Author, model: str) -> None:
+        """Decided against version 1, but version 2 is champion now: no alias moves and the caller learns who is."""
+        first, second = _two_versions(author, model)
+        third = author.register(model, Left(run_key="c" * 64))
+        author.set_alias(model, "champion", second)
+        assert registry.promote(model, third, expected=first) == second
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, "")
+
+    def test_promotion_against_nobody_is_refused_when_there_is_a_champion(
+        self, registry: Registry, author: Author, model: str
+    ) -> None:
+        """A first model that is not the first any more has to be compared."""
+        first, second = _two_versions(author, model)
+        assert registry.promote(model, second, expected="") == first
+        assert author.alias(model, "champion") == first
+
+    def test_promotion_is_refused_when_the_champion_is_gone(self, registry: Registry, author: Author, model: str) -> None:
+        """Nobody is champion, which is not what was decided against."""
+        version = author.register(model, Left())
+        assert registry.promote(model, version, expected="7") == ""
+        assert author.alias(model, "champion") == ""
+
+
+def _two_versions(author: Author, model: str) -> tuple[str, str]:
+    """Two versions, the first of which is champion."""
+    first = author.register(model, Left())
+    second = author.register(model, Left(run_key=OTHER_KEY, period="2025-05"))
+    author.set_alias(model, "champion", first)
+    return first, second

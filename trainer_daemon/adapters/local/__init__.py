@@ -1,0 +1,1 @@
+"""Pipelines executed by `kfp.local` in child processes; empty on purpose, since every child imports it."""

@@ -1,0 +1,136 @@
+"""The registry as the reconciler sees it: calls of the worker's operations, and their replies as values of the policy."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainer_daemon.adapters.registry.process import Worker
+from trainer_daemon.adapters.registry.protocol import EVALUATION
+from trainer_daemon.adapters.registry.shortening import shortened
+from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Outcome, parse_evaluation
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from trainer_daemon.config import MlflowSettings
+
+TAG_LENGTH_MAX = 5000
+"""What every server accepts as the value of a tag; recent ones accept more."""
+
+
+class MlflowRegistry:
+    """Models and evidence in MLflow; implements `trainer_daemon.ports.Registry`. Threads may share it; calls take turns.
+
+    Args:
+        settings: Where MLflow is, and how long a call may take.
+        idle_s: The child process ends after so long without a call.
+    """
+
+    def __init__(self, settings: "MlflowSettings", *, log: "FilteringBoundLogger", idle_s: float = 20.0) -> None:
+        self._log = log
+        self._worker = Worker(tracking_uri=settings.tracking_uri, call_timeout_s=settings.call_timeout_s, idle_s=idle_s)
+
+    def prestart(self) -> None:
+        """Start the child process in the background, so that the next call need not wait for it; never blocks, never fails."""
+        self._worker.prestart()
+
+    def champion(self, model: str) -> Champion | None:
+        """The version that alias `champion` points to, None when there is none."""
+        reply = self._worker.call("champion", model=model)["champion"]
+        if reply is None:
+            return None
+        schema, problem = _document(reply["schema"] or "{}")
+        if problem:
+            self._log.warning("schema_ignored", model=model, model_version=reply["version"], reason=problem)
+        return Champion(version=reply["version"], run_key=reply["run_key"], period=reply["period"], schema=schema)
+
+    def outcome(self, model: str, run_key: str) -> Outcome:
+        """What the run of this key has left: version, evaluation, failure."""
+        reply = self._worker.call("outcome", model=model, run_key=run_key)
+        versions: list[str] = reply["versions"]
+        if len(versions) > 1:
+            self._log.warning("version_duplicated", model=model, run_key=run_key, model_version=versions[0], ignored=versions[1:])
+        evaluation, document = _evaluation(reply["evaluation"], run_key)
+        return Outcome(
+            version=versions[0] if versions else "",
+            evaluation=evaluation,
+            evaluation_json=document,
+            failure=self._failure(model, run_key, reply["failure"]),
+        )
+
+    def _failure(self, model: str, run_key: str, text: str) -> Failure | None:
+        if not text:
+            return None
+        document, problem = _document(text)
+        try:
+            return Failure(
+                attempt=int(document["attempt"]),
+                step=str(document["step"]),
+                kind=str(document["kind"]),
+                reason=str(document["reason"]),
+            )
+        except (KeyError, TypeError, ValueError) as exc:
+            reason = problem or f"it lacks {exc}"
+            self._log.warning(
+                "failure_ignored", model=model, run_key=run_key, reason=f"tag trainer.failure cannot be read: {reason}"
+            )
+            return None
+
+    def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Write the decision on the version as tags; writing the same again is no error.
+
+        Args:
+            model: Name of the registered model.
+            version: Of the model.
+            tags: Values that are too long for a tag are shortened; JSON stays JSON.
+        """
+        fitting = {name: shortened(value, TAG_LENGTH_MAX) for name, value in tags.items()}
+        self._worker.call("record_decision", model=model, version=version, tags=fitting)
+
+    def promote(self, model: str, version: str, *, expected: str) -> str:
+        """Point `champion` at the version and `previous-champion` at `expected`, if the champion still is `expected`.
+
+        MLflow has no compare-and-set: the alias is read, compared and written, then read again. Nobody else who
+        follows this protocol writes in between, since one daemon at a time works on a ledger; a person may, within
+        milliseconds, and the last writer wins then - which the next look at the registry notices.
+        `previous-champion` is written first, so that a crash between the two leaves the old champion in place and a
+        repetition writes both again.
+
+        Args:
+            model: Name of the registered model.
+            version: The new champion.
+            expected: The version it was decided against; empty when there was none.
+
+        Returns:
+            The champion's version afterwards: `version` when it was moved now or before, otherwise whoever is champion.
+        """
+        return str(self._worker.call("promote", model=model, version=version, expected=expected)["champion"])
+
+    def close(self) -> None:
+        """End the child process; a call that another thread has under way fails as temporary."""
+        self._worker.close()
+
+
+def _evaluation(text: str | None, run_key: str) -> tuple[Evaluation | None, Mapping[str, Any]]:
+    """The evaluation and its document; an unreadable one is no evaluation, and its document says why."""
+    if text is None:
+        return None, {}
+    document, problem = _document(text)
+    if problem:
+        return None, {"error": f"{EVALUATION} {problem}"}
+    try:
+        evaluation = parse_evaluation(document)
+    except ValueError as exc:
+        return None, {"error": str(exc)}
+    if evaluation.run_key != run_key:
+        return None, {"error": f"{EVALUATION} is about run key {evaluation.run_key}, not {run_key}"}
+    return evaluation, document
+
+
+def _document(text: str) -> tuple[Mapping[str, Any], str]:
+    """A JSON object, or an empty one and what is wrong with the text."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        return {}, f"is not JSON: {exc}"
+    return (document, "") if isinstance(document, dict) else ({}, "is not a JSON object")

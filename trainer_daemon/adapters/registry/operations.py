@@ -1,0 +1,179 @@
+"""What the worker does with MLflow, one method per operation, in terms of JSON; slow to import, so only the worker does."""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from trainer_daemon.adapters.registry.protocol import EVALUATION, SCHEMA
+from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.telemetry.redaction import redacted
+
+CHAMPION = "champion"
+PREVIOUS = "previous-champion"
+RUN_KEY_TAG = "trainer.run_key"
+PERIOD_TAG = "trainer.period"
+FAILURE_TAG = "trainer.failure"
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+_MESSAGE_LENGTH_MAX = 500
+_ARTIFACT_BYTES_MAX = 4 * 1024**2
+_RUNS_MAX = 10
+_SQLITE = "sqlite:///"
+
+
+class Operations:
+    """Operations on one MLflow server or SQLite file.
+
+    Args:
+        tracking_uri: A fresh SQLite file gets its tables here.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        if tracking_uri.startswith(_SQLITE):
+            _prepare(Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0]))
+        mlflow.set_tracking_uri(tracking_uri)  # artifacts behind a server are found through this global only
+        mlflow.set_registry_uri(tracking_uri)
+        self._client = _client(tracking_uri)
+        self._schemas: dict[str, str] = {}
+
+    def champion(self, model: str) -> dict[str, Any]:
+        """Version, run key, period and schema of the champion."""
+        version = self._alias(model)
+        if not version:
+            return {"champion": None}
+        found = self._client.get_model_version(model, version)
+        return {
+            "champion": {
+                "version": version,
+                "run_key": found.tags.get(RUN_KEY_TAG, ""),
+                "period": found.tags.get(PERIOD_TAG, ""),
+                "schema": self._schema(found.run_id) if found.run_id else "",
+            }
+        }
+
+    def outcome(self, model: str, run_key: str) -> dict[str, Any]:
+        """Versions by number, text of `evaluation.json` and of the failure tag, of the run with this key."""
+        run = self._run(model, run_key)
+        found = self._client.search_model_versions(f"name = '{_quoted(model)}' and tags.`{RUN_KEY_TAG}` = '{_quoted(run_key)}'")
+        return {
+            "versions": [str(number) for number in sorted(int(version.version) for version in found)],
+            "evaluation": self._artifact(run, EVALUATION) if run else None,
+            "failure": run.data.tags.get(FAILURE_TAG, "") if run else "",
+        }
+
+    def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags on a version."""
+        for name, value in tags.items():
+            self._client.set_model_version_tag(model, version, name, value)
+
+    def promote(self, model: str, version: str, expected: str) -> dict[str, str]:
+        """Move the champion from `expected` to `version`, unless it is somewhere else."""
+        current = self._alias(model)
+        if current == expected and current != version:
+            self._client.get_model_version(model, version)  # must exist before any alias moves
+            if expected:
+                self._client.set_registered_model_alias(model, PREVIOUS, expected)
+            self._client.set_registered_model_alias(model, CHAMPION, version)
+            current = self._alias(model)
+        return {"champion": current}
+
+    def _alias(self, model: str) -> str:
+        """The champion's version; asked of the model, since a missing alias has the same error code as a malformed one."""
+        try:
+            return str(self._client.get_registered_model(model).aliases.get(CHAMPION, ""))
+        except MlflowException as exc:
+            if exc.error_code == _MISSING:
+                return ""
+            raise
+
+    def _run(self, model: str, run_key: str) -> Run | None:
+        """The MLflow run of a key; the steps use the oldest one, too, when there are several."""
+        experiment = self._client.get_experiment_by_name(model)
+        if experiment is None:
+            return None
+        wanted = f"tags.`{RUN_KEY_TAG}` = '{_quoted(run_key)}'"
+        found = self._client.search_runs(
+            [experiment.experiment_id], wanted, max_results=_RUNS_MAX, order_by=["attributes.start_time ASC"]
+        )
+        return found[0] if found else None
+
+    def _schema(self, run_id: str) -> str:
+        """Kept, since it never changes and is asked for at every look."""
+        if run_id not in self._schemas:
+            try:
+                text = self._artifact(self._client.get_run(run_id), SCHEMA)
+            except MlflowException as exc:
+                if exc.error_code != _MISSING:
+                    raise
+                text = None
+            if text is None:
+                return ""
+            self._schemas[run_id] = text
+        return self._schemas[run_id]
+
+    def _artifact(self, run: Run, name: str) -> str | None:
+        """The text of a small file of a run, None when the run has no such file."""
+        entry = next((entry for entry in self._client.list_artifacts(run.info.run_id) if entry.path == name), None)
+        if entry is None:
+            return None
+        if (entry.file_size or 0) > _ARTIFACT_BYTES_MAX:
+            return f"larger than {_ARTIFACT_BYTES_MAX} bytes"
+        return str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{name}"))
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """Turn what MLflow and the libraries below it raise into the two errors that the daemon knows."""
+    try:
+        yield
+    except MlflowException as exc:
+        status: int = exc.get_http_status_code()  # type: ignore[no-untyped-call]
+        repeatable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {
+            HTTPStatus.TOO_MANY_REQUESTS,
+            HTTPStatus.REQUEST_TIMEOUT,
+        }
+        raise (TemporaryError if repeatable else PermanentError)(_sentence(operation, exc)) from exc
+    except (OSError, SQLAlchemyError) as exc:
+        raise TemporaryError(_sentence(operation, exc)) from exc
+
+
+def _sentence(operation: str, exc: Exception) -> str:
+    text = redacted(" ".join(str(exc).split())) or type(exc).__name__
+    return f"mlflow {operation}: {text[:_MESSAGE_LENGTH_MAX]}"
+
+
+def _client(tracking_uri: str) -> MlflowClient:
+    return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def _prepare(path: Path) -> None:
+    """Make a SQLite file with MLflow's tables unless there is one.
+
+    MLflow makes them at its first use of a file, in many steps over seconds, and a file in which that was interrupted or
+    done by two processes at once can never be used again. So one process makes them beside, and the file appears whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists() and path.stat().st_size > 0:
+            return
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        for remains in path.parent.glob(f"{unfinished.name}*"):
+            remains.unlink()
+        client = _client(f"{_SQLITE}{unfinished}")
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+        unfinished.replace(path)
+
+
+def _quoted(value: str) -> str:
+    """A value inside single quotes of a search filter, whose grammar is SQL's."""
+    return value.replace("'", "''")

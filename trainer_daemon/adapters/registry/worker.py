@@ -1,0 +1,75 @@
+"""The child process that holds MLflow: `python -m trainer_daemon.adapters.registry.worker REQUESTS REPLIES IDLE_S`.
+
+Requests and replies are lines of JSON on two pipes of their own, so that nothing a library prints can get between them.
+A thread does nothing but read requests: when the pipe ends, the daemon is gone and the process exits at once, even in
+the middle of a call. Every operation can be interrupted anywhere and repeated.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from trainer_daemon.adapters.registry.protocol import IDLE_EXIT
+from trainer_daemon.errors import PermanentError, TemporaryError
+
+
+def main(requests_fd: int, replies_fd: int, idle_s: float) -> None:
+    """Answer requests until there are none for `idle_s` seconds, or the pipe ends."""
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests_fd, requests), daemon=True).start()
+    connection = _Connection()
+    with os.fdopen(replies_fd, "w", encoding="utf-8") as replies:
+        while True:
+            try:
+                line = requests.get(timeout=idle_s)
+            except queue.Empty:
+                os._exit(IDLE_EXIT)  # without the clean-up of libraries that hold nothing worth it
+            replies.write(json.dumps(connection.answer(json.loads(line))) + "\n")
+            replies.flush()
+
+
+def _read(requests_fd: int, requests: "queue.SimpleQueue[str]") -> None:
+    with os.fdopen(requests_fd, encoding="utf-8") as lines:
+        for line in lines:
+            requests.put(line)
+    os._exit(0)
+
+
+class _Connection:
+    """Answers requests; the first one says where MLflow is."""
+
+    def __init__(self) -> None:
+        self._operations: Any = None
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return {"result": self._perform(request["operation"], request["arguments"])}
+        except TemporaryError as exc:
+            return {"temporary": str(exc)}
+        except PermanentError as exc:
+            return {"permanent": str(exc)}
+
+    def _perform(self, operation: str, arguments: Mapping[str, Any]) -> object:
+        if operation == "connect":
+            self._connect(**arguments)
+            return None
+        from trainer_daemon.adapters.registry.operations import translated
+
+        with translated(operation):
+            return getattr(self._operations, operation)(**arguments)
+
+    def _connect(self, tracking_uri: str, environment: Mapping[str, str]) -> None:
+        for name, value in environment.items():
+            os.environ.setdefault(name, value)
+        from trainer_daemon.adapters.registry.operations import Operations, translated
+
+        with translated("connect"):
+            self._operations = Operations(tracking_uri)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

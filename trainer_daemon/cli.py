@@ -1,0 +1,204 @@
+"""The command line: how commands are spelled, what help teaches, which exit code an error has; `commands` does the work."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer_daemon.errors import ConfigError, TrainerError
+
+FAILED, MISUSED = 1, 2
+
+app = typer.Typer(
+    name="trainer-daemon",
+    help="Trains a model for every data drop that arrives, exactly once, and makes it champion when it is really better.",
+    epilog="""\b
+First steps:
+  trainer-daemon demo      see it work, in two minutes
+  trainer-daemon init      write a trainer.toml
+  trainer-daemon run       watch the folder, train, promote
+  trainer-daemon status    see where everything stands
+
+Exit codes: 0 done, 1 failed, 2 wrong configuration or usage.""",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  trainer-daemon {line}" for line in lines)
+
+
+Config = Annotated[Path, typer.Option("--config", "-c", envvar="TRAINER_CONFIG", help="The configuration file.")]
+Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Only this model.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the ledger.", show_default=False)]
+CONFIG = Path("trainer.toml")
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"trainer-daemon {version('trainer-daemon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(epilog=_examples("run", "run -c /etc/trainer.toml", "run --until-idle      # for a laptop, a CronJob, CI"))
+def run(
+    config: Config = CONFIG,
+    *,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Stop when nothing is left to do.")] = False,
+) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    It watches for drops, trains each one once, and promotes what is better. Runs under way go on when
+    the daemon stops, and are taken up again when it starts. The exit code is 1 when a run failed for good.
+    """
+    from trainer_daemon.commands.run import run
+
+    if not run(config=config, until_idle=until_idle):
+        raise typer.Exit(FAILED)
+
+
+@app.command(
+    epilog=_examples(
+        "trigger                                        # the newest drop",
+        "trigger --period 2025-03",
+        'trigger --drop churn_data_2025_03.csv --force --reason "new seed"',
+    )
+)
+def trigger(
+    config: Config = CONFIG,
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Needed when several are configured.", show_default=False)
+    ] = None,
+    period: Annotated[
+        str | None, typer.Option("--period", metavar="YYYY-MM", help="The drop of this month.", show_default=False)
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option("--drop", metavar="URI", help="A URI, a path or a file name.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again what was trained before.")] = False,
+    reason: Reason = "",
+) -> None:
+    """Ask the daemon for a training run.
+
+    Of a drop that it knows; of the newest one when none is named.
+    """
+    if period and drop:
+        message = "name a period or a drop, not both"
+        raise typer.BadParameter(message, param_hint="--period / --drop")
+    from trainer_daemon.commands.trigger import Wish, trigger
+
+    trigger(Wish(period=period, drop=drop, force=force, reason=reason), config=config, model=model)
+
+
+@app.command(epilog=_examples("status", "status --json | jq '.models[].champion'"))
+def status(config: Config = CONFIG, *, model: Model = None, json: AsJson = False) -> None:
+    """Show champions, runs and what waits.
+
+    Works while the daemon runs, while it does not, and before it ever did.
+    """
+    from trainer_daemon.commands.status import status
+
+    status(config=config, model=model, as_json=json)
+
+
+@app.command(
+    epilog=_examples(
+        "explain churn_data_2025_03.csv             # a drop: file name, path or URI",
+        "explain 2025-03                            # everything of a month",
+        "explain churn-2025-03-1f0c9a3be2d4-1       # a run: its name, or the beginning of its key",
+        "explain 7                                  # a model version",
+    )
+)
+def explain(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A drop, a period, a run or a version number.")],
+    config: Config = CONFIG,
+    *,
+    model: Model = None,
+    json: AsJson = False,
+) -> None:
+    """Tell the story of a drop, a run or a version.
+
+    One timeline: event, run, evaluation, the outcome of every rule, alias - and what to do next.
+    """
+    from trainer_daemon.commands.explain import explain
+
+    explain(what, config=config, model=model, as_json=json)
+
+
+@app.command(
+    epilog=_examples(
+        'cancel churn-2025-03-1f0c9a3be2d4-1 --reason "wrong file"', "cancel 1f0c9a        # the beginning of its key"
+    )
+)
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its name or the beginning of its key, as `status` shows it.")],
+    config: Config = CONFIG,
+    *,
+    model: Model = None,
+    reason: Reason = "",
+) -> None:
+    """Ask the daemon to end a run.
+
+    One that is queued or running.
+    """
+    from trainer_daemon.commands.cancel import cancel
+
+    cancel(run, config=config, model=model, reason=reason)
+
+
+@app.command(epilog=_examples("init", "init --path /etc/trainer.toml"))
+def init(path: Annotated[Path, typer.Option("--path", "-p", help="The file to write.")] = CONFIG) -> None:
+    """Write a commented configuration file.
+
+    Every key is in it, with its default. An existing file is left alone.
+    """
+    from trainer_daemon.commands.init import init
+
+    init(path)
+
+
+@app.command(epilog=_examples("demo"))
+def demo(folder: Annotated[Path, typer.Option("--folder", help="Made anew at each call.")] = Path("demo-workspace")) -> None:
+    """See it work, in about two minutes.
+
+    Monthly drops arrive in a folder; the daemon trains, compares, promotes, rejects and quarantines. Needs no network.
+    """
+    from trainer_daemon.demo import demo
+
+    demo(folder)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are sentences on standard error, never a traceback."""
+    try:
+        app(prog_name="trainer-daemon")
+    except ConfigError as exc:
+        _complain(exc.problems)
+        sys.exit(MISUSED)
+    except TrainerError as exc:
+        _complain((str(exc),))
+        sys.exit(FAILED)
+
+
+def _complain(sentences: tuple[str, ...]) -> None:
+    for sentence in sentences:
+        print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - where errors of a command line belong

@@ -1,0 +1,125 @@
+"""What to do next, for every state that a run or an event can be in. Pure but for the question whether a daemon is running."""
+
+from typing import assert_never
+
+from trainer_daemon.adapters.ledger.history import Happening
+from trainer_daemon.commands.matching import Match
+from trainer_daemon.commands.opening import Session, file_name, local
+from trainer_daemon.commands.records import Records
+from trainer_daemon.policy.promotion import Result
+from trainer_daemon.policy.runs import OPEN, Run, RunState
+
+
+def advice(found: Match, session: Session) -> tuple[str, ...]:
+    """What to do next about what was matched: about its newest run, or about its newest event when no run came of it."""
+    newest = found.happenings[-1] if found.happenings else None
+    run = found.runs[-1] if found.runs else None
+    if newest is not None and newest.outcome in {"pending", "rejected"}:
+        return _about_event(newest, session)
+    if run is not None:
+        return _about_run(run, found.records, session)
+    return _about_event(newest, session) if newest is not None else ()
+
+
+def _about_event(item: Happening, session: Session) -> tuple[str, ...]:
+    match item.outcome:
+        case "pending":
+            return ("It waits for the daemon to act on it.", session.daemon())
+        case "rejected":
+            wanted = session.model(item.event.model).drops
+            return (f"Nothing will come of it. A drop has a name like {wanted}, with a month from 01 to 12: upload it as such.",)
+        case "skipped":
+            return (f"It is history that was left out; `{_trigger(item, session)}` trains it after all.",)
+        case _:
+            return ("Nothing has to be done.",)
+
+
+def _trigger(item: Happening, session: Session) -> str:
+    return session.command("trigger", "--drop", file_name(item.subject))
+
+
+def _about_run(run: Run, records: Records, session: Session) -> tuple[str, ...]:  # noqa: PLR0911 - one line per state
+    match run.state:
+        case RunState.QUEUED:
+            return (*_waits_for(run, records), session.daemon())
+        case RunState.RUNNING | RunState.TRAINED:
+            return (f"It is being worked on; watch it with `tail -f {session.log_of(run.name)}`.", session.daemon())
+        case RunState.FAILED:
+            return _about_failure(run, session)
+        case RunState.PROMOTED:
+            return _about_promotion(run, records)
+        case RunState.REJECTED:
+            return _about_rejection(run, session)
+        case RunState.AWAITING_APPROVAL:
+            return ("A person has to approve or reject it.",)
+        case RunState.QUARANTINED:
+            return _about_quarantine(run, session)
+        case RunState.SUPERSEDED:
+            return _about_successor(run, records, session)
+        case RunState.CANCELED:
+            return (f"Nothing will come of it; `{_once_more(run, session)}` asks for it again.",)
+        case _:
+            assert_never(run.state)
+
+
+def _waits_for(run: Run, records: Records) -> tuple[str, ...]:
+    if run.cancel_reason:
+        return (f"It will be cancelled: {run.cancel_reason}.",)
+    busy = next((other for other in records.runs if other.state in OPEN), None)
+    earlier = [other for other in records.runs if other.state is RunState.QUEUED and _place(other) < _place(run)]
+    if busy is not None:
+        behind = f" and {len(earlier)} earlier queued runs" if earlier else ""
+        return (f"It waits for run {busy.name} ({busy.state}){behind}: runs of one model go one after another.",)
+    if earlier:
+        return (f"It waits for {len(earlier)} earlier queued runs, the first of them is {earlier[0].name}.",)
+    return (f"It starts as soon as a slot is free, not before {local(run.ready_at)}.",)
+
+
+def _place(run: Run) -> tuple[str, int]:
+    return run.period, run.sequence
+
+
+def _about_failure(run: Run, session: Session) -> tuple[str, ...]:
+    log = f"What the run printed: {session.log_of(run.name)}"
+    if run.attempt < run.attempts_max:
+        return (f"Attempt {run.attempt + 1} of {run.attempts_max} follows by itself.", log)
+    return (log, f"When the cause is gone: `{_once_more(run, session)}`.")
+
+
+def _about_quarantine(run: Run, session: Session) -> tuple[str, ...]:
+    return (
+        f"Correct {file_name(run.drop.uri)} and upload it again under the same name: the new bytes are trained by themselves.",
+        f"If the file is right and {session.config} is wrong, change that, restart the daemon and `{_again(run, session)}`.",
+    )
+
+
+def _about_promotion(run: Run, records: Records) -> tuple[str, ...]:
+    champion = records.champion
+    if champion is None or champion.version == run.model_version:
+        return ("Nothing has to be done: it is what serving loads.",)
+    return (f"Nothing has to be done; version {champion.version} is champion meanwhile.",)
+
+
+def _about_rejection(run: Run, session: Session) -> tuple[str, ...]:
+    failed = [outcome.rule for outcome in run.decision.outcomes if outcome.result is Result.FAILED] if run.decision else []
+    return (
+        f"Nothing has to be done: the champion goes on serving. The candidate did not pass {', '.join(failed) or 'its rules'}.",
+        f"If the rule is wrong, change [models.promotion] in {session.config} and ask again: `{_again(run, session)}`.",
+    )
+
+
+def _about_successor(run: Run, records: Records, session: Session) -> tuple[str, ...]:
+    newer = [other for other in records.runs if other.drop.uri == run.drop.uri and other.sequence > run.sequence]
+    if newer:
+        return (f"Nothing has to be done; its successor is {newer[-1].name}: `{session.command('explain', newer[-1].name)}`.",)
+    return ("Nothing has to be done: newer data took its place.",)
+
+
+def _once_more(run: Run, session: Session) -> str:
+    """The same run again: it ended without a decision."""
+    return session.command("trigger", "--drop", file_name(run.drop.uri))
+
+
+def _again(run: Run, session: Session) -> str:
+    """A new run of the same bytes."""
+    return session.command("trigger", "--drop", file_name(run.drop.uri), "--force")

@@ -1,0 +1,131 @@
+"""What every command begins with: settings, the ledger, the model it is about - and the words for what is missing."""
+
+import getpass
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+import typer
+
+from trainer_daemon.adapters.ledger.history import History, open_history
+from trainer_daemon.config import ModelSettings, Settings, load_settings
+from trainer_daemon.config_values import closest
+from trainer_daemon.errors import TrainerError
+from trainer_daemon.singleton import holder
+
+DEFAULT_CONFIG = Path("trainer.toml")
+
+
+class CommandError(TrainerError):
+    """What was asked for cannot be done; one sentence says why, and what can be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One call of the command line.
+
+    Attributes:
+        program: How people call this program, for the commands that hints contain.
+    """
+
+    config: Path
+    settings: Settings
+    program: str = "trainer-daemon"
+
+    def command(self, *words: str) -> str:
+        """A command line that a person can copy; words are quoted where a shell needs it."""
+        config = () if self.config == DEFAULT_CONFIG else ("-c", str(self.config))
+        return shlex.join((self.program, *words, *config))
+
+    def daemon(self) -> str:
+        """Whether a daemon is running, and what to do when none is."""
+        pid = holder(self.settings.ledger)
+        if pid is None:
+            return f"No daemon is running; start one with `{self.command('run')}`."
+        return f"The daemon is running (pid {pid})." if pid else "The daemon is starting."
+
+    def is_daemon_running(self) -> bool:
+        """Whether a daemon uses the ledger now."""
+        return holder(self.settings.ledger) is not None
+
+    def model(self, name: str) -> ModelSettings:
+        """The settings of a configured model."""
+        return next(model for model in self.settings.models if model.name == name)
+
+    def log_of(self, run_name: str) -> Path:
+        """What a run and its steps print."""
+        return self.settings.workspace / "runs" / run_name / "log.txt"
+
+    def models(self, wanted: str | None) -> tuple[str, ...]:
+        """The configured models, or the one that was asked for.
+
+        Raises:
+            typer.BadParameter: It is not configured.
+        """
+        names = tuple(model.name for model in self.settings.models)
+        if wanted is None:
+            return names
+        if wanted not in names:
+            msg = f"{self.config} has no model {wanted}{closest(wanted, names)}; it has {', '.join(names)}"
+            raise typer.BadParameter(msg, param_hint="--model")
+        return (wanted,)
+
+    def one_model(self, wanted: str | None) -> str:
+        """The one model a command is about.
+
+        Raises:
+            typer.BadParameter: It is not configured, or several are and none was named.
+        """
+        names = self.models(wanted)
+        if len(names) > 1:
+            msg = f"{self.config} has several models, name one of {', '.join(names)}"
+            raise typer.BadParameter(msg, param_hint="--model")
+        return names[0]
+
+
+def open_session(config: Path) -> Session:
+    """Read the configuration.
+
+    Raises:
+        ConfigError: It is wrong.
+    """
+    return Session(config=config, settings=load_settings(config, os.environ))
+
+
+@contextmanager
+def reading(session: Session) -> Iterator[History | None]:
+    """The ledger's history for as long as the context lasts; None when no daemon has made the ledger yet."""
+    history = open_history(session.settings.ledger)
+    try:
+        yield history
+    finally:
+        if history is not None:
+            history.close()
+
+
+def now() -> datetime:
+    """Now, in UTC; for the commands, as `bootstrap.clock` is for the daemon."""
+    return datetime.now(UTC)
+
+
+def os_user() -> str:
+    """Who calls; a number where the system has no name, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def file_name(uri: str) -> str:
+    """The last part of a URI as people write it."""
+    return unquote(uri.rpartition("/")[2])
+
+
+def local(moment: datetime) -> str:
+    """A moment in the time of this machine's clock, to the second."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,87 @@
+"""`status`: where every model stands, as JSON for programs or as a table for people."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer_daemon.commands.opening import Session, open_session, reading
+from trainer_daemon.commands.records import Records, read_records
+from trainer_daemon.policy.events import EventKind
+from trainer_daemon.policy.runs import Run, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One look at everything.
+
+    Attributes:
+        models: One per configured model, in the order of the configuration.
+        ran_before: Whether any daemon has used the ledger yet.
+    """
+
+    session: Session
+    models: tuple[Records, ...]
+    ran_before: bool
+
+
+def status(*, config: Path, model: str | None, as_json: bool) -> None:
+    """Print where every configured model stands; a ledger that does not exist yet is not created."""
+    session = open_session(config)
+    with reading(session) as history:
+        records = tuple(read_records(history, name) for name in session.models(model))
+        seen = Status(session=session, models=records, ran_before=history is not None)
+    if as_json:
+        print(json.dumps(document(records), ensure_ascii=False, indent=2))  # noqa: T201 - the answer
+        return
+    from trainer_daemon.commands.status_table import show
+
+    show(seen)
+
+
+def document(models: tuple[Records, ...]) -> dict[str, Any]:
+    """The JSON of `status --json`; its shape is a contract."""
+    return {"models": [_model(records) for records in models]}
+
+
+def _model(records: Records) -> dict[str, Any]:
+    champion = records.champion
+    run = records.run_of(champion.run_key) if champion else None
+    return {
+        "name": records.model,
+        "champion": {"version": champion.version, "run": run.name if run else None} if champion else None,
+        "runs": [_run(run) for run in records.runs],
+        "quarantined": [{"drop": run.drop.ref, "reason": run.error} for run in quarantined(records)],
+        "superseded": list(dict.fromkeys(_superseded(records))),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    decision = {"verdict": run.decision.verdict.value, "reasons": list(run.decision.reasons)} if run.decision else None
+    return {
+        "key": run.key,
+        "name": run.name,
+        "period": run.period,
+        "drops": [drop.ref for drop in run.drops],
+        "state": run.state.value,
+        "attempt": run.attempt,
+        "attempts_max": run.attempts_max,
+        "orchestrator_run": run.orchestrator_run or None,
+        "model_version": run.model_version or None,
+        "decision": decision,
+        "error": run.error or None,
+    }
+
+
+def quarantined(records: Records) -> tuple[Run, ...]:
+    """The runs whose drop was bad."""
+    return tuple(run for run in records.runs if run.state is RunState.QUARANTINED)
+
+
+def _superseded(records: Records) -> Iterator[str]:
+    """Refs whose run gave way to newer data, or that were newer data's predecessor before they had a run."""
+    yield from (run.drop.ref for run in records.runs if run.state is RunState.SUPERSEDED)
+    for item in records.happenings:
+        if item.outcome == "superseded" and item.event.kind is EventKind.DROP and item.event.drop is not None:
+            yield item.event.drop.ref

@@ -1,0 +1,167 @@
+"""`status` for people: champion, runs, what waits and what to do next; on a narrow terminal as lines instead of a table."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from trainer_daemon.commands.opening import file_name, local
+from trainer_daemon.commands.records import Records
+from trainer_daemon.commands.status import Status, quarantined
+from trainer_daemon.commands.terminal import console
+from trainer_daemon.policy.promotion import Result, RuleOutcome, Verdict
+from trainer_daemon.policy.runs import LIVE, Run, RunState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RUNS_SHOWN = 20
+TABLE_COLUMNS_MIN = 90
+STYLES: Mapping[RunState, str] = {
+    RunState.QUEUED: "",
+    RunState.RUNNING: "cyan",
+    RunState.TRAINED: "cyan",
+    RunState.FAILED: "red",
+    RunState.PROMOTED: "green",
+    RunState.REJECTED: "yellow",
+    RunState.AWAITING_APPROVAL: "magenta",
+    RunState.QUARANTINED: "red",
+    RunState.SUPERSEDED: "dim",
+    RunState.CANCELED: "dim",
+}
+
+
+def show(seen: Status) -> None:
+    """Print everything of all models, then what to do next."""
+    out = console()
+    for records in seen.models:
+        _show_model(records, out)
+    for hint in hints(seen):
+        out.print(hint, soft_wrap=True)
+
+
+def hints(seen: Status) -> Iterator[str]:
+    """What a person would do next."""
+    session = seen.session
+    if not seen.ran_before:
+        yield f"Nothing has happened yet: no daemon has used the ledger {session.settings.ledger}."
+    yield session.daemon()
+    runs = [run for records in seen.models for run in records.runs]
+    bad = [run for records in seen.models for run in quarantined(records)]
+    if bad:
+        yield f"Why a drop was quarantined: `{session.command('explain', bad[-1].name)}`"
+    elif runs:
+        yield f"How a run came to its end: `{session.command('explain', runs[-1].name)}`"
+    else:
+        model = session.model(seen.models[0].model)
+        yield f"Put a file named like {model.drops.format(period='2025_03')} into {model.folder} to have it trained."
+
+
+def _show_model(records: Records, out: "Console") -> None:
+    out.print(records.model, style="bold", end="  ")
+    out.print(_champion(records), soft_wrap=True)
+    if records.runs:
+        if out.width < TABLE_COLUMNS_MIN:
+            _show_lines(records, out)
+        else:
+            _show_table(records, out)
+    for line in _events(records):
+        out.print(line, soft_wrap=True)
+    out.print()
+
+
+def _champion(records: Records) -> str:
+    champion = records.champion
+    if champion is None:
+        return "no champion yet"
+    run = records.run_of(champion.run_key)
+    origin = f"run {run.name}" if run else "none of this ledger's runs"
+    how = "" if champion.cause == "promoted" else f" ({champion.cause})"
+    return f"champion: version {champion.version}, from {origin}, since {local(champion.at)}{how}"
+
+
+def _shown(records: Records) -> tuple[Run, ...]:
+    """The newest runs, and all that something is still to happen to."""
+    newest = records.runs[-RUNS_SHOWN:]
+    return tuple(run for run in records.runs if run in newest or run.state in LIVE)
+
+
+def _show_table(records: Records, out: "Console") -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    for name in ("Period", "State", "Attempt", "Version"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Drop", overflow="fold")
+    table.add_column("Why", overflow="fold", ratio=1)
+    for run in _shown(records):
+        state = Text(run.state.value, style=STYLES[run.state])
+        table.add_row(run.period, state, _attempt(run), run.model_version or "-", Text(_drops(run)), Text(main_reason(run)))
+    out.print(table)
+    _show_rest(records, out)
+
+
+def _show_lines(records: Records, out: "Console") -> None:
+    for run in _shown(records):
+        version = f", version {run.model_version}" if run.model_version else ""
+        out.print(f"{run.period} {run.state.value}", style=STYLES[run.state], end="")
+        out.print(f" attempt {_attempt(run)}{version}")
+        for line in (_drops(run), main_reason(run)):
+            if line:
+                out.print(f"  {line}", soft_wrap=False)
+    _show_rest(records, out)
+
+
+def _show_rest(records: Records, out: "Console") -> None:
+    hidden = len(records.runs) - len(_shown(records))
+    if hidden:
+        out.print(f"… and {hidden} earlier runs; --json lists all", style="dim")
+
+
+def _attempt(run: Run) -> str:
+    return f"{run.attempt}/{run.attempts_max}"
+
+
+def _drops(run: Run) -> str:
+    earlier = f" (+{len(run.drops) - 1} earlier)" if len(run.drops) > 1 else ""
+    return file_name(run.drop.uri) + earlier
+
+
+def _events(records: Records) -> Iterator[str]:
+    for item in records.happenings:
+        if item.outcome == "pending":
+            yield f"waiting: {file_name(item.subject) or 'a request for the newest drop'}, recorded {local(item.recorded_at)}"
+
+
+def main_reason(run: Run) -> str:
+    """The one sentence that says most about where a run is."""
+    if run.cancel_reason:
+        return f"to be cancelled: {run.cancel_reason}"
+    match run.state:
+        case RunState.PROMOTED | RunState.REJECTED | RunState.AWAITING_APPROVAL:
+            return _main_rule(run)
+        case RunState.QUEUED if run.error:
+            return f"again from {local(run.ready_at)}: {run.error}"
+        case RunState.QUEUED:
+            return "waits for its turn"
+        case RunState.RUNNING | RunState.TRAINED:
+            return f"since {local(run.updated_at)}"
+        case _:
+            return run.error
+
+
+def _main_rule(run: Run) -> str:
+    """What failed first, or else the gain, or for a first champion the threshold it passed."""
+    if run.decision is None:
+        return "its version was made champion by hand"
+    wanted = Result.PASSED if run.decision.verdict is Verdict.PROMOTE else Result.FAILED
+    told = [outcome for outcome in run.decision.outcomes if outcome.result is wanted]
+    best = min(told, key=_rank, default=None)
+    first = "first champion: " if wanted is Result.PASSED and not run.decision.champion_version else ""
+    return first + best.sentence if best else ""
+
+
+def _rank(outcome: RuleOutcome) -> int:
+    if outcome.result is Result.FAILED:
+        return 0
+    return next((rank for rank, rule in enumerate(("min_gain", "threshold", "evaluated")) if outcome.rule.startswith(rule)), 9)

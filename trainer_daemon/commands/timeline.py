@@ -1,0 +1,228 @@
+"""What happened, in plain words and in order: one entry per event, move, decision and change of champion. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from trainer_daemon.adapters.ledger.history import Happening, Judgement, Reign, Transition
+from trainer_daemon.commands.matching import Match
+from trainer_daemon.commands.opening import file_name
+from trainer_daemon.commands.records import Course
+from trainer_daemon.policy.events import EventKind, Source
+from trainer_daemon.policy.observations import parse_evaluation
+from trainer_daemon.policy.promotion import Decision, Result
+from trainer_daemon.policy.runs import Run, RunState, run_name
+
+METRICS_SHOWN = ("log_loss", "roc_auc", "accuracy")
+MARKS: Mapping[Result, str] = {Result.PASSED: "passed", Result.FAILED: "FAILED", Result.NOT_APPLICABLE: "does not apply"}
+_FOUND_BY: Mapping[Source, str] = {
+    Source.WATCH: "the folder watch",
+    Source.LISTING: "the listing of the bucket",
+    Source.PUBSUB: "a notification",
+    Source.CRON: "the schedule",
+    Source.CLI: "the command line",
+}
+
+
+class Tone(StrEnum):
+    """How an entry reads."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    BAD = "bad"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened.
+
+    Attributes:
+        id: The same thing has the same id at every look.
+        details: Further sentences that belong to it.
+    """
+
+    id: str
+    at: datetime
+    text: str
+    details: tuple[str, ...] = ()
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """How a move is told.
+
+    Attributes:
+        says_why: The move's own reason belongs to it.
+    """
+
+    text: str
+    tone: Tone = Tone.PLAIN
+    says_why: bool = True
+
+
+_BEGINNING = _Words(text="run {name} was queued", says_why=False)
+_S = RunState
+_MOVES: Mapping[RunState, _Words] = {
+    _S.QUEUED: _Words(text="it was queued again as {name}", tone=Tone.WARNING),
+    _S.RUNNING: _Words(text="attempt {attempt} started: {name}", says_why=False),
+    _S.TRAINED: _Words(text="attempt {attempt} finished, the candidate is {version}", says_why=False),
+    _S.PROMOTED: _Words(text="{version} became champion", tone=Tone.GOOD),
+    _S.REJECTED: _Words(text="{version} was rejected, the champion stays", tone=Tone.WARNING, says_why=False),
+    _S.AWAITING_APPROVAL: _Words(text="{version} waits for approval", tone=Tone.WARNING),
+    _S.FAILED: _Words(text="attempt {attempt} failed", tone=Tone.BAD),
+    _S.QUARANTINED: _Words(text="the drop was quarantined", tone=Tone.BAD),
+    _S.SUPERSEDED: _Words(text="the run was superseded", tone=Tone.WARNING),
+    _S.CANCELED: _Words(text="the run was cancelled", tone=Tone.WARNING),
+}
+_OUTCOMES: Mapping[str, tuple[str, Tone]] = {
+    "pending": ("the daemon has not acted on it yet", Tone.PLAIN),
+    "queued": ("", Tone.PLAIN),
+    "rejected": ("it was ignored: ", Tone.WARNING),
+    "superseded": ("it was superseded: ", Tone.WARNING),
+}
+"""What became of an event, before its own reason; every other outcome starts nothing."""
+
+
+def timeline(found: Match, course: Course) -> tuple[Entry, ...]:
+    """Everything that happened to what was matched, oldest first; what happened at the same moment stays in causal order."""
+    by_key = {run.key: run for run in found.runs}
+    keys = set(by_key)
+    entries = [
+        *_events(found.happenings),
+        *(_judged(item) for item in course.judgements if item.run_key in keys),
+        *(_moved(item, by_key[item.run_key]) for item in course.transitions if item.run_key in keys),
+        *_reigned(found),
+    ]
+    return tuple(sorted(entries, key=lambda entry: entry.at))
+
+
+def _events(happenings: Sequence[Happening]) -> Iterator[Entry]:
+    seen: set[str] = set()
+    for item in happenings:
+        yield _event(item, again=item.subject in seen)
+        seen.add(item.subject)
+
+
+def _event(item: Happening, *, again: bool) -> Entry:
+    words, tone = _OUTCOMES.get(item.outcome, ("nothing is trained for it: ", Tone.PLAIN))
+    details = (words + item.why,) if words or item.why else ()
+    return Entry(
+        id=f"event:{item.event.id}:{item.outcome}",
+        at=item.recorded_at,
+        text=_asked(item, again=again),
+        details=details,
+        tone=tone,
+    )
+
+
+def _asked(item: Happening, *, again: bool) -> str:
+    event = item.event
+    what = file_name(item.subject) or "the newest drop"
+    match event.kind:
+        case EventKind.DROP:
+            size = f", {size_of(event.drop.size_bytes)}, period {event.drop.period}" if event.drop else ""
+            return f"{what} arrived{' again' if again else ''}{size}, noticed by {_FOUND_BY[event.source]}"
+        case EventKind.SCHEDULE:
+            return f"the schedule asked for a run of {what}"
+        case EventKind.OPERATOR:
+            return f"{event.by or 'an operator'} asked for a run of {what}{', forced' if event.force else ''}"
+
+
+def size_of(size_bytes: int) -> str:
+    """A size as people say it."""
+    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= bytes_:
+            return f"{size_bytes / bytes_:.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
+# moves
+
+
+def _moved(move: Transition, run: Run) -> Entry:
+    name = run_name(run.model, run.period, run.key, move.attempt)
+    words = _BEGINNING if not move.from_state else _MOVES[RunState(move.to_state)]
+    version = f"version {run.model_version}" if run.model_version else "its version"
+    details = _promotion_details(move, run) if move.to_state == RunState.PROMOTED else (move.why,) if words.says_why else ()
+    by = () if move.by == "daemon" else (f"asked for by {move.by}",)
+    return Entry(
+        id=f"move:{move.run_key}:{move.at.isoformat()}:{move.to_state}",
+        at=move.at,
+        text=words.text.format(name=name, attempt=move.attempt, version=version),
+        details=(*details, *by),
+        tone=words.tone,
+    )
+
+
+def _promotion_details(move: Transition, run: Run) -> tuple[str, ...]:
+    """Reasons are the decision's, which has an entry of its own; without one the move says it."""
+    if run.decision is None:
+        return (move.why,)
+    before = run.decision.champion_version
+    return (
+        f"alias champion moved from version {before} to {run.model_version}"
+        if before
+        else "alias champion was set for the first time",
+    )
+
+
+# decisions
+
+
+def _judged(item: Judgement) -> Entry:
+    rules = tuple(f"{MARKS[outcome.result]}: {outcome.sentence}" for outcome in item.decision.outcomes)
+    evidence, scores = evidence_of(item.evaluation, item.decision)
+    return Entry(id=f"decision:{item.run_key}:{item.attempt}", at=item.at, text=evidence, details=(*scores, *rules))
+
+
+def evidence_of(evaluation: Mapping[str, Any], decision: Decision) -> tuple[str, tuple[str, ...]]:
+    """What candidate and champion scored: a headline, and a sentence for every metric that matters here.
+
+    Args:
+        evaluation: `evaluation.json` as the ledger keeps it.
+        decision: What was made of it; its rules say which metrics matter.
+    """
+    try:
+        read = parse_evaluation(evaluation)
+    except ValueError as exc:
+        return "it was judged without an evaluation", (str(exc),)
+    against = f" against champion version {read.champion_version}" if read.champion_version else ", there is no champion yet"
+    ruled = (outcome.rule.partition("[")[2].rstrip("]") for outcome in decision.outcomes)
+    metrics = tuple(dict.fromkeys((*METRICS_SHOWN, *(name for name in ruled if name))))
+    scores = tuple(_score(name, read.candidate, read.champion) for name in metrics if name in read.candidate)
+    return f"it was evaluated on {read.holdout_rows} held-out rows{against}", scores
+
+
+def _score(name: str, candidate: Mapping[str, float], champion: Mapping[str, float]) -> str:
+    versus = f", the champion {champion[name]:.4f}" if name in champion else ""
+    return f"{name}: the candidate {candidate[name]:.4f}{versus}"
+
+
+# champions
+
+
+def _reigned(found: Match) -> Iterator[Entry]:
+    """How the alias went on after these runs, or moved without the daemon."""
+    versions = {run.model_version for run in found.runs if run.model_version}
+    before = ""
+    for reign in found.records.reigns:
+        if before in versions and reign.version != before:
+            yield _reign_entry(reign, f"version {before} stopped being champion: {_successor(reign)}")
+        elif reign.version in versions and reign.cause != "promoted":
+            yield _reign_entry(reign, f"version {reign.version} was found to be champion, put there outside the daemon")
+        before = reign.version
+
+
+def _reign_entry(reign: Reign, text: str) -> Entry:
+    return Entry(id=f"champion:{reign.version}:{reign.at.isoformat()}", at=reign.at, text=text)
+
+
+def _successor(reign: Reign) -> str:
+    if not reign.version:
+        return "the alias was removed outside the daemon"
+    how = "was promoted" if reign.cause == "promoted" else "was put there outside the daemon"
+    return f"version {reign.version} {how}"

@@ -1,0 +1,278 @@
+"""Settings: one TOML file, overridden by the environment, checked once at start and frozen; every problem names its key."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from trainer_daemon import config_values as values
+from trainer_daemon.config_keys import Allowed
+from trainer_daemon.config_problems import explain
+from trainer_daemon.config_sources import overridden, read_toml, slug
+from trainer_daemon.errors import ConfigError
+from trainer_daemon.telemetry.redaction import redacted
+
+Metric = Annotated[
+    str,
+    Allowed(values.choices(tuple(values.HIGHER_IS_BETTER))),
+    AfterValidator(values.metric_name),
+]
+ByMetric = Annotated[Mapping[Metric, FiniteFloat], Allowed("a table of metric = number")]
+Range = Annotated[
+    tuple[FiniteFloat, FiniteFloat],
+    BeforeValidator(values.pair),
+    AfterValidator(values.ordered),
+    Field(strict=False),
+]
+Hyperparameter = Annotated[Any, AfterValidator(values.hyperparameter)]
+
+
+class _Section(BaseModel):
+    """Frozen, strict about types and names, and silent about secrets."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redacted(value) if isinstance(value, str) else value
+
+
+class LogSettings(_Section):
+    """How the daemon logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe lines that are written.")
+    format: Literal["auto", "json", "console"] = Field("auto", description="`auto` writes JSON unless stdout is a terminal.")
+
+
+class MlflowSettings(_Section):
+    """Where models and evidence are kept."""
+
+    tracking_uri: Annotated[
+        str,
+        Allowed("sqlite:///<file> or http(s)://<host>"),
+        AfterValidator(values.tracking_uri),
+    ] = Field("sqlite:///var/mlflow.db", description="The MLflow server, or a SQLite file that needs no server.")
+    call_timeout_s: FiniteFloat = Field(
+        60.0, ge=1, le=3600, description="A call of MLflow that takes longer counts as failed and is repeated."
+    )
+    artifact_location: str = Field(
+        "",
+        description="Where new experiments keep files; empty: `mlartifacts` in the workspace, or the server's choice.",
+    )
+
+
+class OrchestratorSettings(_Section):
+    """Where pipelines run."""
+
+    kind: Annotated[Literal["local"], Allowed('"local", the only kind in this version')] = Field(
+        "local", description="`local` runs pipelines on this machine with `kfp.local`."
+    )
+    run_timeout_s: FiniteFloat = Field(21600.0, gt=0, description="A run that takes longer is ended as failed.")
+
+
+class TrainingSettings(_Section):
+    """How a model is trained."""
+
+    estimator: Literal["auto", "logistic_regression", "random_forest", "hist_gradient_boosting"] = Field(
+        "auto", description="`auto` chooses by cross-validated log loss on the training rows."
+    )
+    hyperparameters: Annotated[
+        Mapping[str, Hyperparameter],
+        Allowed("a table of scikit-learn parameters"),
+    ] = Field({}, description="Parameters of the estimator, by scikit-learn's names.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Of everything random: the same drop and seed give the same model.")
+    pipeline: Annotated[
+        str,
+        Allowed(f"{values.choices(values.BUILT_IN_PIPELINES)}, or the path of a compiled pipeline"),
+        AfterValidator(values.pipeline_name),
+    ] = Field("training", description="What runs for a drop; a compiled pipeline of your own may replace the built-in one.")
+
+
+class PromotionSettings(_Section):
+    """What a candidate has to prove before it becomes champion."""
+
+    metric: Metric = Field("log_loss", description="The metric that has to improve on the champion.")
+    min_gain: FiniteFloat = Field(0.0, ge=0, description="By how much, in the metric's own units; equal is never enough.")
+    thresholds: ByMetric = Field(
+        {"roc_auc": 0.6}, description="Absolute bounds, also for a first model: a minimum, or a maximum where lower is better."
+    )
+    max_loss: ByMetric = Field({"roc_auc": 0.05}, description="Guards: other metrics that may not get worse by more.")
+    min_holdout_rows: int = Field(30, ge=1, description="Fewer held-out rows prove nothing.")
+
+    @field_validator("max_loss")
+    @classmethod
+    def _no_negative_loss(cls, guards: Mapping[str, float]) -> Mapping[str, float]:
+        negative = [name for name, loss in guards.items() if loss < 0]
+        if negative:
+            msg = f"must hold numbers of at least 0; {negative[0]} is negative"
+            raise ValueError(msg)
+        return guards
+
+
+class ModelSettings(_Section):
+    """One model: its drops, how it is trained, when it is promoted."""
+
+    name: Annotated[
+        str,
+        Allowed('up to 64 letters, digits, "_" and "-"'),
+    ] = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the registered model.")
+    bucket: Annotated[
+        str,
+        Allowed("a folder, as file:///data/drops or data/drops"),
+        AfterValidator(values.bucket_uri),
+    ] = Field(description="The folder that the drops arrive in.")
+    drops: Annotated[
+        str,
+        Allowed("a file name with {period} in it once"),
+        AfterValidator(values.drops_template),
+    ] = Field(
+        "churn_data_{period}.csv",
+        description="Names of the drops; `{period}` matches `2025_03` and `2025-03`, and `.csv` also `.csv.gz` and `.tar.gz`.",
+    )
+    target: str = Field("Churn", min_length=1, description="The column to predict, whatever its case or place.")
+    entity_column: str = Field("", description="The customer's id: rows of one customer are held out together, in every month.")
+    id_columns: Annotated[tuple[str, ...], Allowed("a list of column names"), Field(strict=False)] = Field(
+        (), description="Further columns that identify a row and must not be learned from."
+    )
+    positive_label: Annotated[str, Allowed("text, a number, true or false"), BeforeValidator(values.label_text)] = Field(
+        "", description="The target's value that means churn, when it is none of 1, yes and true."
+    )
+    holdout_ratio: FiniteFloat = Field(
+        0.2, ge=0.05, le=0.5, description="Share of the customers that no model is ever trained on."
+    )
+    window_months: int = Field(1, ge=1, le=36, description="How many of the newest drops are trained on together.")
+    backlog: Literal["every", "newest"] = Field(
+        "every", description="Of several waiting drops, train `every` one in order, or only the `newest`."
+    )
+    start_from: Annotated[
+        str,
+        Allowed('"all", "newest" or a month such as "2025-03"'),
+        AfterValidator(values.start_period),
+    ] = Field("all", description="How much history an empty ledger trains.")
+    schedule: Annotated[
+        str,
+        Allowed('five cron fields such as "0 3 * * *", a name such as "@daily", or empty'),
+        AfterValidator(values.validate_schedule),
+    ] = Field("", description="When to ask for a run besides the arrival of drops; empty: never.")
+    timezone: Annotated[
+        str,
+        Allowed('a time zone such as "Europe/Berlin"'),
+        AfterValidator(values.time_zone),
+    ] = Field("UTC", description="Of the schedule.")
+    on_schedule: Literal["if_changed", "always"] = Field(
+        "if_changed", description="Whether a schedule trains again what did not change."
+    )
+    listing_interval_s: FiniteFloat = Field(
+        60.0, gt=0, description="How often the bucket is listed, for drops whose notification was lost."
+    )
+    max_drop_bytes: int = Field(
+        1024**3, ge=1, description="A larger drop is quarantined; also bounds what a compressed one unpacks to."
+    )
+    allow_schema_change: bool = Field(
+        default=False, description="Whether a drop may have other columns than the champion was trained on."
+    )
+    attempts_max: int = Field(3, ge=1, le=100, description="How often a failing run is started.")
+    retry_backoff_s: FiniteFloat = Field(
+        10.0, ge=0, description="Wait before the second attempt; doubles with every further one."
+    )
+    ranges: Annotated[
+        Mapping[str, Range],
+        Allowed("a table of column = [lowest, highest]"),
+    ] = Field({}, description="What values a column may hold; a drop with others is quarantined.")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="How it is trained.")
+    promotion: PromotionSettings = Field(default_factory=PromotionSettings, description="When it is promoted.")
+
+    @property
+    def folder(self) -> Path:
+        """The folder that `bucket` names."""
+        return Path(unquote(urlsplit(self.bucket).path))
+
+
+class Settings(_Section):
+    """Everything that can be configured."""
+
+    ledger: Annotated[
+        str,
+        Allowed("sqlite:///<file> or postgresql+psycopg://<user>@<host>/<database>"),
+        AfterValidator(values.ledger_url),
+    ] = Field("sqlite:///var/ledger.db", description="The daemon's database; relative paths start at the folder of the file.")
+    workspace: Annotated[Path, Allowed("a folder"), AfterValidator(values.workspace_path), Field(strict=False)] = Field(
+        Path("var"), description="Folder of runs, logs and artifacts."
+    )
+    environment: Literal["development", "production"] = Field("development", description="Written on every registered model.")
+    max_parallel_runs: int = Field(
+        1, ge=1, description="Runs at the same time, over all models; runs of one model always go one after another."
+    )
+    log: LogSettings = Field(default_factory=LogSettings, description="How the daemon logs.")
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings, description="Where models and evidence are kept.")
+    orchestrator: OrchestratorSettings = Field(default_factory=OrchestratorSettings, description="Where pipelines run.")
+    models: Annotated[tuple[ModelSettings, ...], Field(strict=False)] = Field(description="The models that are trained.")
+
+    @field_validator("mlflow")
+    @classmethod
+    def _place_artifacts(cls, mlflow: MlflowSettings, info: ValidationInfo) -> MlflowSettings:
+        """Without a server somebody has to say where files go; with one the server does."""
+        workspace = info.data.get("workspace")
+        if mlflow.artifact_location or workspace is None or not mlflow.tracking_uri.startswith("sqlite:"):
+            return mlflow
+        return mlflow.model_copy(update={"artifact_location": (workspace / "mlartifacts").as_uri()})
+
+    @field_validator("models")
+    @classmethod
+    def _distinct_names(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        if not models:
+            msg = "must contain at least one [[models]] section"
+            raise ValueError(msg)
+        seen: dict[str, str] = {}
+        for model in models:
+            if other := seen.get(slug(model.name)):
+                msg = f'must differ in their names by more than case and punctuation; "{other}" and "{model.name}" do not'
+                raise ValueError(msg)
+            seen[slug(model.name)] = model.name
+        return models
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read and check the configuration.
+
+    Args:
+        path: The TOML file; relative paths in it start at its folder.
+        environ: Environment variables; those that begin with `TRAINER_` override the file.
+
+    Raises:
+        ConfigError: With one sentence for every key that is wrong, all of them at once.
+    """
+    return check_settings(read_toml(path), environ, folder=path.absolute().parent)
+
+
+def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, folder: Path) -> Settings:
+    """Check what a configuration file says.
+
+    Args:
+        table: The file's content, as TOML is read.
+        environ: As for `load_settings`.
+        folder: Where relative paths start.
+
+    Raises:
+        ConfigError: With one sentence for every key that is wrong, all of them at once.
+    """
+    merged = overridden(table, environ, Settings)
+    try:
+        settings = Settings.model_validate(merged.table, context={"folder": folder})
+    except ValidationError as exc:
+        raise ConfigError(*merged.problems, *explain(exc, Settings, merged)) from None
+    if merged.problems:
+        raise ConfigError(*merged.problems)
+    return settings

@@ -1,0 +1,172 @@
+"""Checks of single values; each returns the value in its final form or raises ValueError with words that follow "but"."""
+
+import difflib
+import importlib.util
+import os
+import re
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import ValidationInfo
+
+from trainer_daemon.config_keys import choices
+from trainer_daemon.policy.crontab import parse_crontab
+from trainer_daemon.policy.events import drop_pattern
+from trainer_daemon.policy.promotion import HIGHER_IS_BETTER
+
+BUILT_IN_PIPELINES = ("training", "hello")
+LEDGER_DRIVERS = {"sqlite": "sqlite3", "postgresql+psycopg": "psycopg"}
+_SQLITE = "sqlite:///"
+_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def ledger_url(value: str, info: ValidationInfo) -> str:
+    """A database URL whose driver is installed; a relative SQLite path becomes absolute."""
+    scheme = value.partition("://")[0]
+    driver = LEDGER_DRIVERS.get(scheme)
+    if driver is None or "://" not in value:
+        _refuse("must be sqlite:///<file> or postgresql+psycopg://<user>@<host>/<database>")
+    if scheme == "sqlite":
+        return sqlite_url(value, _folder(info))
+    if importlib.util.find_spec(driver) is None:
+        _refuse(f"needs the Python package {driver}, which is not installed; install {driver} or use sqlite:///<file>")
+    return value
+
+
+def sqlite_url(value: str, folder: Path) -> str:
+    """A SQLite URL with an absolute path, relative ones taken from the folder."""
+    path, _, query = value.removeprefix(_SQLITE).partition("?")
+    if not value.startswith(_SQLITE) or not path or ":memory:" in path:
+        _refuse("must name a file, as in sqlite:///var/ledger.db; a database in memory forgets everything at a restart")
+    return f"{_SQLITE}{absolute(path, folder)}" + (f"?{query}" if query else "")
+
+
+def tracking_uri(value: str, info: ValidationInfo) -> str:
+    """Where MLflow is: a SQLite file or a server."""
+    if value.startswith("sqlite:"):
+        return sqlite_url(value, _folder(info))
+    parts = urlsplit(value)
+    if parts.scheme in {"", "file"}:
+        _refuse(
+            "must be sqlite:///<file> or http(s)://<host>; MLflow's store of plain files cannot search "
+            "or move aliases safely when two processes write"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        _refuse("must be sqlite:///<file> or http(s)://<host>")
+    return value
+
+
+def bucket_uri(value: str, info: ValidationInfo) -> str:
+    """The folder of the drops as an absolute `file:///` URI."""
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme != "file":
+        _refuse("must be a folder, as in file:///data/drops or data/drops; other kinds of buckets are not supported")
+    path = unquote(rest.removeprefix("localhost")) if separator else value
+    if not path:
+        _refuse("must name a folder, as in file:///data/drops")
+    return absolute(path, _folder(info)).as_uri()
+
+
+def workspace_path(value: Path, info: ValidationInfo) -> Path:
+    """The folder made absolute."""
+    return absolute(str(value), _folder(info))
+
+
+def pipeline_name(value: str, info: ValidationInfo) -> str:
+    """A built-in pipeline, or the absolute path of a compiled one that exists."""
+    if value in BUILT_IN_PIPELINES:
+        return value
+    path = absolute(value, _folder(info))
+    if not path.is_file():
+        _refuse(f"must be {choices(BUILT_IN_PIPELINES)}, or the path of a compiled pipeline; there is no file {path}")
+    return str(path)
+
+
+def drops_template(value: str) -> str:
+    """A file name with one `{period}`."""
+    if "/" in value:
+        _refuse("must be a file name without folders, as in churn_data_{period}.csv")
+    try:
+        drop_pattern(value)
+    except ValueError:
+        _refuse("must contain {period} exactly once, as in churn_data_{period}.csv")
+    return value
+
+
+def start_period(value: str) -> str:
+    """`all`, `newest` or a month."""
+    if value not in {"all", "newest"} and not _PERIOD.fullmatch(value):
+        _refuse('must be "all", "newest" or a month such as "2025-03"')
+    return value
+
+
+def validate_schedule(value: str) -> str:
+    """Cron text, or empty. The only place that says what a schedule may look like."""
+    if value:
+        parse_crontab(value)
+    return value
+
+
+def time_zone(value: str) -> str:
+    """A name that the time zone database knows."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):
+        _refuse('must be a time zone such as "UTC" or "Europe/Berlin"' + closest(value, tuple(available_timezones())))
+    return value
+
+
+def metric_name(value: str) -> str:
+    """A metric that evaluations contain."""
+    if value not in HIGHER_IS_BETTER:
+        _refuse(f"must be {choices(tuple(HIGHER_IS_BETTER))}" + closest(value, tuple(HIGHER_IS_BETTER)))
+    return value
+
+
+def pair(value: object) -> object:
+    """Two values, as TOML or Python holds them."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:  # noqa: PLR2004 - lowest and highest
+        _refuse("must be [lowest, highest]")
+    return value
+
+
+def ordered(value: tuple[float, float]) -> tuple[float, float]:
+    """A range whose ends are in order."""
+    if value[0] > value[1]:
+        _refuse("must be [lowest, highest] with the lower number first")
+    return value
+
+
+def label_text(value: object) -> object:
+    """A label as the drops contain it, although TOML may hold it as a number or a boolean."""
+    return str(value) if isinstance(value, (bool, int)) else value
+
+
+def hyperparameter(value: object) -> object:
+    """Something that JSON can hold, since parameters are part of a run's identity."""
+    if isinstance(value, (date, datetime, time)):
+        _refuse("must be text, a number, true, false or a list of these; dates have no meaning here")
+    return value
+
+
+def _refuse(words: str) -> NoReturn:
+    raise ValueError(words) from None
+
+
+def closest(word: str, known: tuple[str, ...]) -> str:
+    """`; did you mean "…"?`, or nothing when nothing known is near."""
+    near = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
+    return f'; did you mean "{next(name for name in known if name.lower() == near[0])}"?' if near else ""
+
+
+def absolute(path: str, folder: Path) -> Path:
+    """The path as seen from the folder, `~` expanded, without `..`."""
+    return Path(os.path.normpath(folder / Path(path).expanduser()))  # links stay links: they are how people move volumes
+
+
+def _folder(info: ValidationInfo) -> Path:
+    """The configuration file's folder; values that come from nowhere else are seen from the working directory."""
+    return (info.context or {}).get("folder") or Path.cwd()

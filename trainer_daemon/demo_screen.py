@@ -1,0 +1,109 @@
+"""What a person sees of the demo: lines with the time that has passed, what the steps say, and a sign of life in between."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer_daemon.commands.terminal import console
+from trainer_daemon.commands.timeline import MARKS, Entry, Tone
+from trainer_daemon.policy.promotion import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+SILENCE_S_MAX = 10.0
+_STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARNING: "yellow"}
+_QUIET = (f"{MARKS[Result.PASSED]}: ", f"{MARKS[Result.NOT_APPLICABLE]}: ")
+"""Rules that did not decide are left to `explain`."""
+_STEP_INDENT = "    "
+
+
+class Screen:
+    """Standard output: with a line that lives where it is a terminal, with plain lines where it is not."""
+
+    def __init__(self) -> None:
+        self.out: Console = console()
+        self._started = time.monotonic()
+        self._spoke = self._started
+        self._told: set[str] = set()
+        self._status: Status | None = None
+
+    def headline(self, text: str) -> None:
+        """What is done to the daemon now."""
+        self.out.print()
+        self.line(text, style="bold")
+
+    def line(self, text: str, *, style: str = "") -> None:
+        """One line with the time."""
+        self._spoke = time.monotonic()
+        self.out.print(f"{self._elapsed()}  {text}", style=style, soft_wrap=True)
+
+    def tell(self, entries: Sequence[Entry]) -> None:
+        """What has happened since the last call, in words."""
+        for entry in entries:
+            if entry.id not in self._told:
+                self._told.add(entry.id)
+                self.line(f"  {entry.text}", style=_STYLES[entry.tone])
+                for detail in entry.details:
+                    if not detail.startswith(_QUIET):
+                        self.line(f"      {detail}", style="dim")
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """A sign of life until the context ends."""
+        with self.out.status(what) as status:
+            self._status = status if self.out.is_terminal else None
+            self._spoke = time.monotonic()
+            yield
+        self._status = None
+
+    def still(self, what: str) -> None:
+        """Say that it still goes on, when nothing was said for a while."""
+        if self._status is not None:
+            self._status.update(f"{self._elapsed()}  {what}")
+        elif time.monotonic() - self._spoke > SILENCE_S_MAX:
+            self.line(f"  … {what}", style="dim")
+
+    def _elapsed(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        return f"{minutes}:{seconds:02}"
+
+
+class StepLines:
+    """Follows the log of one run and picks out what its steps say themselves.
+
+    Args:
+        path: The log; may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._inside_input = False
+
+    def new(self) -> Iterator[str]:
+        """The lines that came since the last call."""
+        for line in self._complete_lines():
+            if self._is_spoken(line):
+                yield line.strip()
+
+    def _complete_lines(self) -> list[str]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            complete, newline, _ = file.read().rpartition(b"\n")
+        self._position += len(complete) + len(newline)
+        return complete.decode("utf-8", errors="replace").splitlines()
+
+    def _is_spoken(self, line: str) -> bool:
+        """Steps' lines are indented; what kfp says of itself, and the JSON of the input, is left out."""
+        if line.rstrip() == _STEP_INDENT + "{":
+            self._inside_input = True
+        if self._inside_input:
+            self._inside_input = line.rstrip() != _STEP_INDENT + "}"
+            return False
+        return line.startswith(_STEP_INDENT) and bool(line.strip()) and not line.startswith(f"{_STEP_INDENT}[KFP Executor")
