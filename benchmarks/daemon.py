@@ -61,7 +61,8 @@ class Bench:
         """Write the configuration, and compile the empty pipeline when it is wanted."""
         self.drops.mkdir(parents=True)
         if noop:
-            subprocess.run([sys.executable, "-c", NOOP], cwd=self.root, check=True, capture_output=True)
+            (self.root / "noop.py").write_text(NOOP)  # kfp reads the source of a component from its file
+            subprocess.run([sys.executable, "noop.py"], cwd=self.root, check=True, capture_output=True)
         (self.root / "trainer.toml").write_text(CONFIG % ("noop.yaml" if noop else "training"))
 
     def drop(self, name: str, text: str) -> None:

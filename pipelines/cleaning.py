@@ -53,6 +53,7 @@ def prepare(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema | 
         _check_columns(aligned, schema, champion)
     frames = [_rows(raw, schema, settings) for raw in aligned]
     schema = replace(schema, identifiers=identifiers(frames[-1], schema, settings))
+    require_features(schema)  # also what the split looks at when there is no entity
     training, holdout = _split(frames, schema, settings.holdout_ratio)
     schema = replace(schema, uninformative=uninformative(training, schema))
     require_features(schema)

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from pipelines.split import folds
 AUTO = "auto"
 _CANDIDATES = ("logistic_regression", "hist_gradient_boosting")
 _CATEGORIES_MAX = 30
-_JOBS = 2
+_THREADS_MAX = 2
 _FOLDS = 5
 _FOLDS_LARGE, _ROWS_LARGE = 3, 20_000
 
@@ -38,7 +38,7 @@ _ESTIMATORS: Mapping[str, Callable[..., Any]] = {
 }
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "logistic_regression": {"max_iter": 1000},
-    "random_forest": {"n_estimators": 200, "min_samples_leaf": 5, "n_jobs": _JOBS},
+    "random_forest": {"n_estimators": 200, "min_samples_leaf": 5},
     # the library's own defaults overfit a month of 1,000 rows: log loss .675 against .533
     "hist_gradient_boosting": {
         "learning_rate": 0.05,
@@ -70,7 +70,7 @@ class TrainingRows:
     """What is trained on.
 
     Attributes:
-        features: Typed columns, `(rows, features)`.
+        features: Typed columns, `(rows, columns)`.
         labels: int 0/1, `(rows,)`.
         units: uint64 hash of whose row each one is, `(rows,)`.
         schema: What the columns are.
@@ -85,9 +85,14 @@ class TrainingRows:
 def train(rows: TrainingRows, settings: TrainingSettings) -> Trained:
     """Fit the configured estimator; equal rows and settings give an equal model.
 
+    Args:
+        rows: What to train on; columns that are no features may be among them.
+        settings: What to train.
+
     Raises:
         BadSettings: The estimator or one of its hyperparameters does not exist.
     """
+    rows = replace(rows, features=rows.features[list(rows.schema.features)])
     estimator, scores = _choose(rows, settings) if settings.estimator == AUTO else (settings.estimator, {})
     model = build(rows.schema, estimator, settings)
     with timed(f"fitting {estimator} on {len(rows.labels):,} rows"), _threads(rows):
@@ -166,7 +171,7 @@ def _fold_loss(rows: TrainingRows, model: Pipeline, unseen: np.ndarray) -> float
 
 def _threads(rows: TrainingRows) -> threadpool_limits:
     """More threads than work to share make a fit slower, many times slower when the machine is busy."""
-    return threadpool_limits(_JOBS if len(rows.labels) > _ROWS_LARGE else 1)
+    return threadpool_limits(_THREADS_MAX if len(rows.labels) > _ROWS_LARGE else 1)
 
 
 def _fit(model: Pipeline, features: pd.DataFrame, labels: np.ndarray) -> None:

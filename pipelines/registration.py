@@ -91,10 +91,10 @@ def mlflow_model(folder: Path, *, model_file: Path, schema: Schema, example: Map
         schema: The features become the signature.
         example: One row's value per feature, None where it is missing.
     """
+    import platform
     import shutil
     from importlib.metadata import version
 
-    from mlflow import pyfunc
     from mlflow.models import Model
 
     from pipelines.trusted import MODEL_FILE, TRUSTED_TYPES
@@ -106,7 +106,13 @@ def mlflow_model(folder: Path, *, model_file: Path, schema: Schema, example: Map
     split = {"columns": names, "data": [[example[name] for name in names]]}
     (folder / "input_example.json").write_text(json.dumps(split), encoding="utf-8")
     model = Model(signature=_signature(schema), saved_input_example_info=_EXAMPLE)
-    pyfunc.add_to_model(model, loader_module="mlflow.sklearn", model_path=MODEL_FILE, predict_fn="predict_proba")
+    model.add_flavor(
+        "python_function",
+        loader_module="mlflow.sklearn",
+        python_version=platform.python_version(),
+        model_path=MODEL_FILE,
+        predict_fn="predict_proba",
+    )
     model.add_flavor(
         "sklearn",
         pickled_model=MODEL_FILE,

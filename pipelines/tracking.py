@@ -35,8 +35,7 @@ class TrackedRun:
 
 def connect(tracking_uri: str) -> "MlflowClient":
     """A client of tracking server and registry; the first call of a process pays for importing MLflow."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    _set_environment()
     import mlflow
     from mlflow.tracking import MlflowClient
 
@@ -118,7 +117,7 @@ def report_failure(identity: RunIdentity, *, step: str, error: BaseException, pe
         period: Newest period of its data.
         drop: Reference of the newest drop.
     """
-    connect(identity.tracking_uri)
+    _set_environment()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -142,7 +141,7 @@ def failure_document(attempt: int, step: str, error: BaseException, drop: str) -
         case BadSettings():
             kind, reason = "error", str(error)
         case _:
-            kind, reason = "error", f"{type(error).__name__}: {error}"
+            kind, reason = "error", f"{type(error).__name__}: {error}".removesuffix(": ")
     return {
         "attempt": attempt,
         "step": step,
@@ -150,6 +149,12 @@ def failure_document(attempt: int, step: str, error: BaseException, drop: str) -
         "reason": _one_line(reason, _REASON_CHARACTERS_MAX),
         "drop": _one_line(drop, _DROP_CHARACTERS_MAX),
     }
+
+
+def _set_environment() -> None:
+    """MLflow reads these when it is imported, or at each call."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def _one_line(text: str, limit: int) -> str:

@@ -1,6 +1,7 @@
 """From settings to a daemon: the only place that constructs clients; they are closed in reverse order."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -8,14 +9,16 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from pipelines.digest import pipeline_digest
-from trainer_daemon.adapters.compiled import compiled_path
+from trainer_daemon.adapters.compiled import compile_pipelines, compiled_path
 from trainer_daemon.adapters.folder import Folder, FolderWatch
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.config import ModelSettings, Settings
-from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts
+from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
+from trainer_daemon.errors import TrainerError
 from trainer_daemon.intake import Intake
+from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import PromotionPolicy
 from trainer_daemon.reconciler import Model, Reconciler, Slots
@@ -37,17 +40,25 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
     with ExitStack() as resources:
         resources.enter_context(hold(settings.ledger))
         shared = _Shared(settings=settings, ledger=resources.enter_context(Ledger(settings.ledger)), resources=resources, log=log)
-        assembled = [shared.model(model) for model in settings.models]
+        models = [shared.model(model) for model in settings.models]
         parts = Parts(
-            models=[reconciling for reconciling, _, _ in assembled],
-            buckets=[listing for _, listing, _ in assembled],
-            watches=[watch for _, _, watch in assembled],
+            models=[model.reconciling for model in models],
+            buckets=[model.listing for model in models],
+            prepare=shared.prepare,
+            watches=[watch for model in models for watch in model.watches],
             ledger=shared.ledger,
             resources=resources.pop_all(),
             clock=clock,
             log=log,
         )
     return Daemon(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ModelParts:
+    reconciling: ModelLoop
+    listing: BucketLoop
+    watches: tuple[Watch, ...]
 
 
 class _Shared:
@@ -61,22 +72,58 @@ class _Shared:
         self._digest = pipeline_digest()
         self._registry = MlflowRegistry(settings.mlflow, log=log)
         resources.callback(self._registry.close)
-        self._orchestrator = LocalOrchestrator(workspace=settings.workspace, compiled=self._compiled)
+        self._loops: list[ModelLoop] = []
+        self._orchestrator = LocalOrchestrator(workspace=settings.workspace, compiled=self._compiled, on_end=self._run_ended)
         resources.callback(self._orchestrator.close)
 
-    def _compiled(self, pipeline: str) -> Path:
-        return compiled_path(self._settings.workspace / "pipelines", pipeline)
+    def prepare(self) -> None:
+        """Compile before the first run wants it; if that fails, the run will say so."""
+        with suppress(TrainerError):
+            compile_pipelines(self._pipelines)
 
-    def model(self, settings: ModelSettings) -> tuple[ModelLoop, BucketLoop, FolderWatch]:
-        """The loops of one model, and the watch that rings them."""
+    @property
+    def _pipelines(self) -> Path:
+        return self._settings.workspace / "pipelines"
+
+    def _compiled(self, pipeline: str) -> Path:
+        return compiled_path(self._pipelines, pipeline)
+
+    def _run_ended(self, _name: str) -> None:
+        """Another model may have waited for its slot, so all of them look."""
+        for reconciling in self._loops:
+            reconciling.loop.wake()
+
+    def model(self, settings: ModelSettings) -> _ModelParts:
+        """The loops of one model, and what rings them."""
         log = self._log.bind(model=settings.name)
         reconciling = ModelLoop(self._reconciler(settings, log), clock, log)
+        self._loops.append(reconciling)
+
+        def on_recorded() -> None:
+            reconciling.loop.wake()
+            self._orchestrator.warm()
+
         folder = Folder(settings.folder, settings.drops)
-        intake = Intake(
-            model=settings.name, bucket=folder, start_from=settings.start_from, ledger=self.ledger, clock=clock, log=log
-        )
-        listing = BucketLoop(intake, interval_s=settings.listing_interval_s, on_recorded=reconciling.loop.wake, log=log)
-        return reconciling, listing, FolderWatch(settings.folder, listing.ring, on_trouble=partial(_warn, log))
+        name, start_from = settings.name, settings.start_from
+        intake = Intake(model=name, bucket=folder, start_from=start_from, ledger=self.ledger, clock=clock, log=log)
+        listing = BucketLoop(intake, interval_s=settings.listing_interval_s, on_recorded=on_recorded, log=log)
+        watch = FolderWatch(settings.folder, listing.ring, on_trouble=partial(_warn, log))
+        crons = (self._cron(settings, intake, listing, reconciling),) if settings.schedule else ()
+        return _ModelParts(reconciling=reconciling, listing=listing, watches=(watch, *crons))
+
+    def _cron(self, settings: ModelSettings, intake: Intake, listing: BucketLoop, reconciling: ModelLoop) -> Watch:
+        """What fired while the daemon was down is caught up once, but not what fired before there was one."""
+        from trainer_daemon.adapters.cron import CronSchedule, CronSource
+
+        def on_fire(fired_at: datetime) -> None:
+            retrain = settings.on_schedule == "always"
+            intake.record_schedule(schedule_event(settings.name, settings.schedule, fired_at, retrain=retrain))
+            reconciling.loop.wake()
+            listing.list_soon()
+
+        since = self.ledger.baseline(settings.name) or clock()
+        schedule = CronSchedule(text=settings.schedule, timezone=settings.timezone, jitter_s=settings.jitter_s, since=since)
+        return CronSource(schedule, on_fire, clock=clock, log=self._log.bind(model=settings.name))
 
     def _reconciler(self, settings: ModelSettings, log: FilteringBoundLogger) -> Reconciler:
         model = Model(

@@ -171,6 +171,7 @@ class ModelSettings(_Section):
         Allowed('a time zone such as "Europe/Berlin"'),
         AfterValidator(values.time_zone),
     ] = Field("UTC", description="Of the schedule.")
+    jitter_s: FiniteFloat = Field(0.0, ge=0, description="A schedule is acted on up to so much later, chosen at random.")
     on_schedule: Literal["if_changed", "always"] = Field(
         "if_changed", description="Whether a schedule trains again what did not change."
     )

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,7 +34,7 @@ CHAMPION_S = 3600.0
 
 
 class Watch(Protocol):
-    """Rings when a bucket has changed."""
+    """Rings when a bucket has changed, or when a schedule fires."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -87,6 +88,10 @@ class BucketLoop:
         self._changed = True
         self.loop.wake()
 
+    def list_soon(self) -> None:
+        """A schedule wants the bucket listed; nobody said that it has changed."""
+        self.loop.wake()
+
     def watched(self) -> None:
         """The bucket is being watched from now on."""
         self._intake.watching()
@@ -107,12 +112,14 @@ class Parts:
     """What `bootstrap.build` assembles into a daemon.
 
     Attributes:
+        prepare: Slow work that the first run would otherwise wait for; done on a thread of its own.
         resources: Closes every client, in reverse order of construction.
     """
 
     models: Sequence[ModelLoop]
     buckets: Sequence[BucketLoop]
     watches: Sequence[Watch]
+    prepare: Callable[[], None]
     ledger: Ledger
     resources: ExitStack
     clock: Clock
@@ -145,6 +152,7 @@ class Daemon:
     def _start(self) -> None:
         for loop in self._loops:
             loop.start()
+        threading.Thread(target=self._parts.prepare, name="prepare", daemon=True).start()
         for watch in self._parts.watches:
             watch.start()
         for bucket in self._parts.buckets:

@@ -63,13 +63,14 @@ def demo(folder: Path) -> None:
 
 
 def _first_month(play: _Play) -> None:
+    play.screen.line("MLflow makes its database first, which takes a while.")
     play.arrives("2025-03", _month("2025-03"), "the first month, 1,000 customers, 25 % of them leave")
     play.watcher.until_run("2025-03", RunState.PROMOTED)
 
 
 def _same_bytes(play: _Play) -> None:
     play.arrives("2025-03", _month("2025-03"), "somebody uploads the same file once more")
-    play.watcher.until(_duplicated, "the repeated upload should be recognised")
+    play.watcher.until(_duplicated, "the repeated upload to be recognised")
 
 
 def _cut_off(play: _Play) -> None:
@@ -86,7 +87,7 @@ def _corrected(play: _Play) -> None:
 
 def _replaced(play: _Play) -> None:
     play.arrives("2025-06", _month("2025-06", seed=_SEED + 1), "the next month, now 78 % leave")
-    play.watcher.until_run("2025-06", RunState.RUNNING)
+    play.watcher.until_step("2025-06")
     play.arrives("2025-06", _month("2025-06"), "corrected while its run is still under way")
     play.watcher.until_run("2025-06", RunState.PROMOTED, nth=2)
 
@@ -142,12 +143,13 @@ def _show_next(session: Session, screen: Screen) -> None:
     bin_ = _shortest(Path(sys.executable).parent)
     config = ["-c", str(session.config)]
     screen.out.print("\nLook further:", style="bold")
+    database = _shortest(session.settings.workspace / "mlflow.db")
     for words, what in (
         ([f"{bin_}/trainer-daemon", "status", *config], "where everything stands"),
         ([f"{bin_}/trainer-daemon", "explain", "churn_data_2025_06.csv", *config], "the story of a drop, rule by rule"),
         ([f"{bin_}/trainer-daemon", "run", *config], "the daemon again; put files of your own into the folder"),
         (
-            [f"{bin_}/mlflow", "ui", "--backend-store-uri", session.settings.mlflow.tracking_uri],
+            [f"{bin_}/mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}"],
             "models, metrics and reports in MLflow",
         ),
     ):

@@ -1,9 +1,8 @@
-"""What a person sees of the demo: lines with the time that has passed, what the steps say, and a sign of life in between."""
+"""What a person sees of the demo: lines with the time that has passed, and a sign of life in between."""
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer_daemon.commands.terminal import console
@@ -14,11 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-SILENCE_S_MAX = 10.0
+SILENCE_S_MAX = 5.0
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARNING: "yellow"}
 _QUIET = (f"{MARKS[Result.PASSED]}: ", f"{MARKS[Result.NOT_APPLICABLE]}: ")
 """Rules that did not decide are left to `explain`."""
-_STEP_INDENT = "    "
 
 
 class Screen:
@@ -44,9 +42,9 @@ class Screen:
     def tell(self, entries: Sequence[Entry]) -> None:
         """What has happened since the last call, in words."""
         for entry in entries:
-            if entry.id not in self._told:
-                self._told.add(entry.id)
+            if self._is_new(f"{entry.at} {entry.text}"):  # an event is told at once, what becomes of it later
                 self.line(f"  {entry.text}", style=_STYLES[entry.tone])
+            if self._is_new(entry.id):
                 for detail in entry.details:
                     if not detail.startswith(_QUIET):
                         self.line(f"      {detail}", style="dim")
@@ -67,43 +65,11 @@ class Screen:
         elif time.monotonic() - self._spoke > SILENCE_S_MAX:
             self.line(f"  … {what}", style="dim")
 
+    def _is_new(self, what: str) -> bool:
+        new = what not in self._told
+        self._told.add(what)
+        return new
+
     def _elapsed(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
         return f"{minutes}:{seconds:02}"
-
-
-class StepLines:
-    """Follows the log of one run and picks out what its steps say themselves.
-
-    Args:
-        path: The log; may not exist yet.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
-        self._inside_input = False
-
-    def new(self) -> Iterator[str]:
-        """The lines that came since the last call."""
-        for line in self._complete_lines():
-            if self._is_spoken(line):
-                yield line.strip()
-
-    def _complete_lines(self) -> list[str]:
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            complete, newline, _ = file.read().rpartition(b"\n")
-        self._position += len(complete) + len(newline)
-        return complete.decode("utf-8", errors="replace").splitlines()
-
-    def _is_spoken(self, line: str) -> bool:
-        """Steps' lines are indented; what kfp says of itself, and the JSON of the input, is left out."""
-        if line.rstrip() == _STEP_INDENT + "{":
-            self._inside_input = True
-        if self._inside_input:
-            self._inside_input = line.rstrip() != _STEP_INDENT + "}"
-            return False
-        return line.startswith(_STEP_INDENT) and bool(line.strip()) and not line.startswith(f"{_STEP_INDENT}[KFP Executor")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Self
 
 from trainer_daemon.adapters.ledger import Ledger
@@ -11,14 +12,15 @@ from trainer_daemon.commands.matching import Match
 from trainer_daemon.commands.opening import Session
 from trainer_daemon.commands.records import Course, Records, read_course, read_records
 from trainer_daemon.commands.timeline import timeline
-from trainer_daemon.demo_screen import Screen, StepLines
+from trainer_daemon.demo_screen import Screen
 from trainer_daemon.demo_stage import MODEL, Daemon, DemoError
+from trainer_daemon.demo_steps import StepLines
 from trainer_daemon.errors import StaleStateError
 from trainer_daemon.policy.runs import LIVE, OPEN, Run, RunState
 
 WAIT_S_MAX = 120.0
 END_S_MAX = 15.0
-_LOOK_S = 0.15
+_LOOK_S = 0.2
 _ENDED = frozenset(
     {
         RunState.PROMOTED,
@@ -72,12 +74,12 @@ class Watcher:
             DemoError: It does not happen in time, or the daemon has ended.
         """
         deadline = time.monotonic() + WAIT_S_MAX
-        with self._screen.waiting(what):
+        with self._screen.waiting(f"waiting for {what}"):
             while not condition(records := self.look()):
                 self._daemon.require_alive()
                 if time.monotonic() > deadline:
-                    raise DemoError(self._complaint(f"not within {WAIT_S_MAX:g} s: {what}"))
-                self._screen.still(what)
+                    raise DemoError(self._complaint(f"waited {WAIT_S_MAX:g} s in vain for {what}"))
+                self._screen.still(f"waiting for {what}")
                 time.sleep(_LOOK_S)
         return records
 
@@ -95,9 +97,21 @@ class Watcher:
                 raise DemoError(self._complaint(msg))
             return run is not None and run.state is state
 
-        run = _nth(self.until(reached, f"the run of {period} should be {state}"), period, nth)
+        run = _nth(self.until(reached, f"the run of {period} to be {state}"), period, nth)
         assert run is not None  # noqa: S101 - that is what was waited for
         return run
+
+    def until_step(self, period: str) -> None:
+        """Look until a step of the period's newest run has said something.
+
+        Raises:
+            DemoError: None does in time.
+        """
+
+        def spoke(records: Records) -> bool:
+            return any(self._steps[run.name].spoke for run in records.runs if run.period == period and run.name in self._steps)
+
+        self.until(spoke, f"the first step of {period}")
 
     def end_open_runs(self) -> None:
         """Have the daemon end what it works on, so that nothing goes on after a demo that was interrupted."""
@@ -115,14 +129,16 @@ class Watcher:
     def _tell(self, records: Records, history: History) -> None:
         everything = Match(kind="everything", records=records, runs=records.runs, happenings=records.happenings)
         entries = timeline(everything, read_course(history, records.runs))
-        for run in records.runs:
-            if run.state in OPEN:
+        open_runs = [run for run in records.runs if run.state in OPEN]
+        for run in open_runs:
+            if run.name in self._steps:  # what a step said before it ended comes before its end, and after the run's beginning
                 self._tell_steps(run)
-        self._screen.tell([entry for entry in entries if not entry.id.endswith(":pending")])
+        self._screen.tell([replace(entry, details=()) if entry.id.endswith(":pending") else entry for entry in entries])
+        for run in open_runs:
+            self._steps.setdefault(run.name, StepLines(self._session.log_of(run.name)))
 
     def _tell_steps(self, run: Run) -> None:
-        lines = self._steps.setdefault(run.name, StepLines(self._session.log_of(run.name)))
-        for line in lines.new():
+        for line in self._steps[run.name].new():
             self._screen.line(f"    │ {line}", style="cyan")
 
     def _complaint(self, sentence: str) -> str:

@@ -14,6 +14,8 @@ Clock = Callable[[], datetime]
 BATCH = 200
 NOTICE = timedelta(seconds=5)
 """What is younger than this and found by a listing first was not missed: its notification is on its way."""
+PATIENCE = timedelta(minutes=1)
+"""A drop that is being written for longer is worth a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Intake:
         self._clock = clock
         self._log = log.bind(model=model)
         self._watching_since: datetime | None = None
+        self._incomplete_since: dict[str, datetime] = {}
+        self._told: set[str] = set()
 
     def watching(self) -> None:
         """Notifications are on from now: what a listing finds first from here on was missed by them."""
@@ -54,7 +58,7 @@ class Intake:
             TemporaryError: Bucket or ledger cannot be reached.
         """
         found: list[Found] = []
-        incomplete = 0
+        incomplete: list[str] = []
         known = self._ledger.known_drops(self._model)
         for item in self._bucket.list_drops(known):
             match item:
@@ -65,14 +69,33 @@ class Intake:
                 case Ignored():
                     self._ignore(item, source)
                 case Incomplete():
-                    incomplete += 1
+                    incomplete.append(item.name)
         recorded = self._record(self._events(found, source))
-        return Listing(recorded=recorded, incomplete=incomplete)
+        self._watch_incomplete(incomplete)
+        return Listing(recorded=recorded, incomplete=len(incomplete))
+
+    def _watch_incomplete(self, names: list[str]) -> None:
+        """Somebody who never closes a file keeps it from being trained: say so, once."""
+        now = self._clock()
+        self._incomplete_since = {name: self._incomplete_since.get(name, now) for name in names}
+        for name, since in self._incomplete_since.items():
+            if now - since > PATIENCE and name not in self._told:
+                self._log.warning("drop_incomplete", drop=name, since=since.isoformat())
+        self._told = {name for name, since in self._incomplete_since.items() if now - since > PATIENCE}
+
+    def record_schedule(self, event: Event) -> None:
+        """A schedule has fired; the bucket is to be listed besides.
+
+        Raises:
+            TemporaryError: The ledger cannot be written; the same fire has to be reported again.
+        """
+        (new,) = self._ledger.record([event], self._clock())
+        self._log_recorded(event, new=new)
 
     def _events(self, found: list[Found], source: Source) -> list[Event]:
         """Oldest period first; what the very first listing finds is history, and `start_from` says how much of it counts."""
         skipped: frozenset[str] = frozenset()
-        if not self._ledger.has_baseline(self._model):
+        if self._ledger.baseline(self._model) is None:
             skipped = history_to_skip(tuple(item.drop for item in found), self._start_from)
         ordered = sorted(found, key=lambda item: (item.drop.period, item.modified_at, item.drop.uri))
         return [self._event(item, source, skip=item.drop.ref in skipped) for item in ordered]
@@ -97,7 +120,7 @@ class Intake:
             for event, new in zip(batch, self._ledger.record(batch, self._clock()), strict=True):
                 recorded += new
                 self._log_recorded(event, new=new)
-        if not self._ledger.has_baseline(self._model):
+        if self._ledger.baseline(self._model) is None:
             self._ledger.set_baseline(self._model, listed=len(events), now=self._clock())
         return recorded
 

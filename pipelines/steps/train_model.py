@@ -46,9 +46,7 @@ def train_model(settings: TrainingSettings, files: TrainedFiles) -> Mapping[str,
     schema = read_schema(files.schema)
     rows = pd.read_parquet(files.training_rows)
     labels = rows[schema.target].to_numpy()
-    trained = train(
-        TrainingRows(features=rows[list(schema.features)], labels=labels, units=row_hashes(rows, schema), schema=schema), settings
-    )
+    trained = train(TrainingRows(features=rows, labels=labels, units=row_hashes(rows, schema), schema=schema), settings)
     save_model(trained.model, files.candidate)
     files.summary.write_text(json.dumps(_summary(trained, labels, schema)), encoding="utf-8")
     return trained.cross_validation

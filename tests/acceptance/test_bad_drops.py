@@ -43,7 +43,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "churn_data_2025_01.csv": (b"", "empty"),
     "churn_data_2025_02.csv": (HEADER + "\n", "row"),
     "churn_data_2025_03.csv": (GOOD.replace("Churn", "Gone"), "Churn"),
-    "churn_data_2025_04.csv": (with_target("0"), "one class"),
+    "churn_data_2025_04.csv": (with_target("0"), "same label"),
     "churn_data_2025_05.csv": (with_target("maybe", 0.5), "maybe"),
     "churn_data_2025_06.csv": (GOOD[: len(GOOD) // 2].rsplit(",", 1)[0], ""),
     "churn_data_2025_07.csv": (random.Random(1).randbytes(50_000), ""),

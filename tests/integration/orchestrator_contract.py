@@ -17,6 +17,7 @@ import pytest
 from trainer_daemon.policy.observations import Observation, Phase
 from trainer_daemon.ports import Orchestrator, RunRequest
 
+RUN = "churn-2025-03-abc-1"
 DONE = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED, Phase.VANISHED})
 T = TypeVar("T")
 Connect = Callable[[], Orchestrator]
@@ -57,7 +58,7 @@ class Probe:
         return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def a_request(probe: Probe, name: str = "churn-2025-03-abc-1", **changes: Any) -> RunRequest:  # noqa: ANN401 - test parameters
+def a_request(probe: Probe, name: str = RUN, **changes: Any) -> RunRequest:  # noqa: ANN401 - test parameters
     """A request for the one-step pipeline, its parameters overridden."""
     fields: dict[str, Any] = {"pipeline": "probe", "timeout_s": 60.0}
     fields |= {key: changes.pop(key) for key in ("pipeline", "timeout_s") if key in changes}
@@ -95,7 +96,7 @@ class OrchestratorContract:
     def test_submitted_run_succeeds(self, orchestrator: Orchestrator, probe: Probe) -> None:
         """A submitted run is executed once and then observed as succeeded."""
         run_id = orchestrator.submit(a_request(probe))
-        seen = outcome(orchestrator, "churn-2025-03-abc-1")
+        seen = outcome(orchestrator, RUN)
         assert (seen.phase, seen.run_id, len(probe.seen())) == (Phase.SUCCEEDED, run_id, 1)
 
     def test_unknown_run_is_vanished(self, orchestrator: Orchestrator) -> None:
@@ -105,15 +106,15 @@ class OrchestratorContract:
     def test_failure_says_which_step_and_why(self, orchestrator: Orchestrator, probe: Probe) -> None:
         """The reason names the step and ends with what it raised, without control codes."""
         orchestrator.submit(a_request(probe, action="fail", word="column 'Tenure' is empty"))
-        seen = outcome(orchestrator, "churn-2025-03-abc-1")
+        seen = outcome(orchestrator, RUN)
         assert seen.phase is Phase.FAILED
         assert seen.reason == "step probe failed: ValueError: column 'Tenure' is empty"
 
     def test_finished_run_is_not_repeated(self, connect: Connect, probe: Probe) -> None:
         """Submitting a finished run again, also after a restart, adopts it."""
         for adapter in (connect(), connect()):
-            assert adapter.submit(a_request(probe)) == adapter.observe(["churn-2025-03-abc-1"])["churn-2025-03-abc-1"].run_id
-            assert outcome(adapter, "churn-2025-03-abc-1").phase is Phase.SUCCEEDED
+            assert adapter.submit(a_request(probe)) == adapter.observe([RUN])[RUN].run_id
+            assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
         assert len(probe.seen()) == 1
 
     def test_running_run_is_adopted_after_a_restart(self, connect: Connect, probe: Probe) -> None:
@@ -122,8 +123,8 @@ class OrchestratorContract:
         first.submit(a_request(probe, action="sleep", seconds=1.0))
         probe.started()
         second.submit(a_request(probe, action="sleep", seconds=1.0))
-        assert second.observe(["churn-2025-03-abc-1"])["churn-2025-03-abc-1"].phase is Phase.RUNNING
-        assert outcome(second, "churn-2025-03-abc-1").phase is Phase.SUCCEEDED
+        assert second.observe([RUN])[RUN].phase is Phase.RUNNING
+        assert outcome(second, RUN).phase is Phase.SUCCEEDED
         assert len(probe.seen()) == 1
 
     def test_racing_submits_start_one_run(self, connect: Connect, probe: Probe) -> None:
@@ -141,8 +142,8 @@ class OrchestratorContract:
         """When `cancel` returns the run is cancelled and its step is gone, even one that ignores SIGTERM."""
         orchestrator.submit(a_request(probe, action=action, seconds=60))
         step = probe.started()
-        orchestrator.cancel("churn-2025-03-abc-1")
-        assert orchestrator.observe(["churn-2025-03-abc-1"])["churn-2025-03-abc-1"].phase is Phase.CANCELED
+        orchestrator.cancel(RUN)
+        assert orchestrator.observe([RUN])[RUN].phase is Phase.CANCELED
         assert probe.ended(step)
 
     def test_adopted_run_can_be_cancelled(self, connect: Connect, probe: Probe) -> None:
@@ -150,25 +151,25 @@ class OrchestratorContract:
         first, second = connect(), connect()
         first.submit(a_request(probe, action="sleep", seconds=60))
         step = probe.started()
-        second.cancel("churn-2025-03-abc-1")
-        phases = {adapter.observe(["churn-2025-03-abc-1"])["churn-2025-03-abc-1"].phase for adapter in (first, second)}
+        second.cancel(RUN)
+        phases = {adapter.observe([RUN])[RUN].phase for adapter in (first, second)}
         assert phases == {Phase.CANCELED}
         assert probe.ended(step)
 
     def test_cancelling_what_is_over_changes_nothing(self, orchestrator: Orchestrator, probe: Probe) -> None:
         """A finished run stays finished and an unknown one unknown."""
         orchestrator.submit(a_request(probe))
-        assert outcome(orchestrator, "churn-2025-03-abc-1").phase is Phase.SUCCEEDED
-        orchestrator.cancel("churn-2025-03-abc-1")
+        assert outcome(orchestrator, RUN).phase is Phase.SUCCEEDED
+        orchestrator.cancel(RUN)
         orchestrator.cancel("never-was")
-        seen = orchestrator.observe(["churn-2025-03-abc-1", "never-was"])
+        seen = orchestrator.observe([RUN, "never-was"])
         assert [seen[name].phase for name in seen] == [Phase.SUCCEEDED, Phase.VANISHED]
 
     def test_run_beyond_its_time_fails(self, orchestrator: Orchestrator, probe: Probe) -> None:
         """A run that exceeds its timeout is ended as failed, and says so."""
         orchestrator.submit(a_request(probe, action="sleep", seconds=60, timeout_s=1.5))
         step = probe.started()
-        seen = outcome(orchestrator, "churn-2025-03-abc-1")
+        seen = outcome(orchestrator, RUN)
         assert seen.phase is Phase.FAILED
         assert seen.reason == "timed out after 1.5 s in step probe"
         assert probe.ended(step)
@@ -179,7 +180,7 @@ class OrchestratorContract:
     def test_text_arrives_as_it_was_given(self, orchestrator: Orchestrator, probe: Probe, word: str) -> None:
         """Quotes, line breaks, other scripts and names of interpreters in a parameter reach the step unchanged."""
         orchestrator.submit(a_request(probe, word=word))
-        assert outcome(orchestrator, "churn-2025-03-abc-1").phase is Phase.SUCCEEDED
+        assert outcome(orchestrator, RUN).phase is Phase.SUCCEEDED
         assert probe.seen()[0]["word"] == word
 
     def test_nested_parameters_arrive_as_they_were_given(self, orchestrator: Orchestrator, probe: Probe) -> None:
@@ -187,11 +188,11 @@ class OrchestratorContract:
         items = [{"uri": "file:///d/churn 1.csv", "generation": "17-ab"}, [], [True, 1.5, "x"]]
         table = {"a": {"b": [1, {"c": "d'e\"f"}]}, "empty": {}}
         orchestrator.submit(a_request(probe, items=items, table=table))
-        assert outcome(orchestrator, "churn-2025-03-abc-1").phase is Phase.SUCCEEDED
+        assert outcome(orchestrator, RUN).phase is Phase.SUCCEEDED
         assert (probe.seen()[0]["items"], probe.seen()[0]["table"]) == (items, table)
 
     def test_undeclared_parameters_are_left_out(self, orchestrator: Orchestrator, probe: Probe) -> None:
         """A pipeline that does not know all parameters of the daemon can be run."""
         orchestrator.submit(a_request(probe, pipeline="two_steps", action="end", champion_version="3"))
-        assert outcome(orchestrator, "churn-2025-03-abc-1").phase is Phase.SUCCEEDED
+        assert outcome(orchestrator, RUN).phase is Phase.SUCCEEDED
         assert len(probe.seen()) == 2

@@ -1,11 +1,10 @@
 """Writes into MLflow what the steps of a pipeline and people write; a process of its own, so that tests do not import MLflow.
 
-One line of JSON in, `[name, arguments]`; one line out.
+One line of JSON in, `[tracking URI, name, arguments]`; one line out, `{"result": …}` or `{"error": …}`.
 """
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -33,7 +32,7 @@ def register(client: MlflowClient, *, model: str, run_id: str, tags: dict[str, s
         if exc.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     run = client.get_run(run_id) if run_id else None
-    source = f"{run.info.artifact_uri}/model" if run else Path("/nowhere/model").as_uri()
+    source = f"{run.info.artifact_uri}/model" if run else "gs://somewhere/else"
     return str(client.create_model_version(model, source, run_id=run_id or None, tags=tags).version)
 
 
@@ -63,5 +62,9 @@ if __name__ == "__main__":
             import mlflow
 
             mlflow.set_tracking_uri(uri)
-        _REPLIES.write(json.dumps(_ACTIONS[name](client, **arguments)) + "\n")
+        try:
+            reply = {"result": _ACTIONS[name](client, **arguments)}
+        except MlflowException as exc:
+            reply = {"error": str(exc)}
+        _REPLIES.write(json.dumps(reply) + "\n")
         _REPLIES.flush()

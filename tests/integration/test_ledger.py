@@ -236,10 +236,10 @@ def test_same_content_is_found_whatever_its_generation(ledger: Ledger) -> None:
 
 def test_baseline_is_set_once(ledger: Ledger) -> None:
     """The first listing decides what history is."""
-    assert not ledger.has_baseline(MODEL)
+    assert ledger.baseline(MODEL) is None
     ledger.set_baseline(MODEL, listed=3, now=NOW)
-    ledger.set_baseline(MODEL, listed=9, now=NOW)
-    assert ledger.has_baseline(MODEL)
+    ledger.set_baseline(MODEL, listed=9, now=NOW + timedelta(days=1))
+    assert ledger.baseline(MODEL) == NOW
 
 
 def test_ledger_survives_reopening(ledger: Ledger, file: Path) -> None:

@@ -53,7 +53,9 @@ class MlflowAuthor:
         assert self._process.stdout
         self._process.stdin.write(json.dumps([self._uri, action, arguments]) + "\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        reply = json.loads(self._process.stdout.readline())
+        assert "error" not in reply, reply["error"]
+        return reply["result"]
 
     def leave(self, model: str, left: Left) -> str:
         """An MLflow run; returns its id."""

@@ -232,6 +232,7 @@ def test_file_whose_making_was_interrupted_is_made_anew(tmp_path: Path, connect:
         with pytest.raises(TemporaryError):
             call.result(20)
     assert not (tmp_path / "mlflow.db").exists()
+    (tmp_path / "mlflow.db.unfinished").write_text("a table half way to its next shape" * 100)  # not every moment does harm
     assert registry.champion("churn") is None
 
 

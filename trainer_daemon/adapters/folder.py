@@ -160,7 +160,7 @@ def has_writer_by_lease(descriptor: int) -> bool | None:
 
 
 def _take_lease(descriptor: int) -> None:
-    """Take a read lease; a writer that opens the file while it is held has us told, by default with SIGIO, which ends the daemon."""
+    """Take a read lease; a writer that opens the file while it is held is announced, by default by SIGIO, which ends us."""
     fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # ignored by default; forgotten when the lease is given back
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
 

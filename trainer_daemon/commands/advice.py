@@ -1,4 +1,4 @@
-"""What to do next, for every state that a run or an event can be in. Pure but for the question whether a daemon is running."""
+"""What to do next, for every state that a run or an event can be in. Pure."""
 
 from typing import assert_never
 

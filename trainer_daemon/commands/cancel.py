@@ -56,6 +56,6 @@ def _unknown(word: str, runs: list[Run]) -> str:
 
 
 def _who(session: Session) -> str:
-    if session.is_daemon_running():
+    if session.daemon_pid is not None:
         return "The daemon carries it out within seconds."
     return f"No daemon is running: it is carried out when one starts (`{session.command('run')}`)."

@@ -89,7 +89,7 @@ def _as_key(word: str, records: Records) -> Match | None:
 
 
 def _as_version(word: str, records: Records) -> Match | None:
-    return _about_runs("version", tuple(run for run in records.runs if run.model_version == word), records)
+    return _about_runs("version", tuple(run for run in records.runs if word and run.model_version == word), records)
 
 
 def _as_period(word: str, records: Records) -> Match | None:

@@ -30,28 +30,23 @@ class Session:
     """One call of the command line.
 
     Attributes:
-        program: How people call this program, for the commands that hints contain.
+        daemon_pid: Process id of the daemon that uses the ledger, None when none does, 0 when it has not said its id yet.
     """
 
     config: Path
     settings: Settings
-    program: str = "trainer-daemon"
+    daemon_pid: int | None = None
 
     def command(self, *words: str) -> str:
         """A command line that a person can copy; words are quoted where a shell needs it."""
         config = () if self.config == DEFAULT_CONFIG else ("-c", str(self.config))
-        return shlex.join((self.program, *words, *config))
+        return shlex.join(("trainer-daemon", *words, *config))
 
     def daemon(self) -> str:
         """Whether a daemon is running, and what to do when none is."""
-        pid = holder(self.settings.ledger)
-        if pid is None:
+        if self.daemon_pid is None:
             return f"No daemon is running; start one with `{self.command('run')}`."
-        return f"The daemon is running (pid {pid})." if pid else "The daemon is starting."
-
-    def is_daemon_running(self) -> bool:
-        """Whether a daemon uses the ledger now."""
-        return holder(self.settings.ledger) is not None
+        return f"The daemon is running (pid {self.daemon_pid})." if self.daemon_pid else "The daemon is starting."
 
     def model(self, name: str) -> ModelSettings:
         """The settings of a configured model."""
@@ -89,12 +84,13 @@ class Session:
 
 
 def open_session(config: Path) -> Session:
-    """Read the configuration.
+    """Read the configuration, and look whether a daemon is running.
 
     Raises:
-        ConfigError: It is wrong.
+        ConfigError: The configuration is wrong.
     """
-    return Session(config=config, settings=load_settings(config, os.environ))
+    settings = load_settings(config, os.environ)
+    return Session(config=config, settings=settings, daemon_pid=holder(settings.ledger))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`status` for people: champion, runs, what waits and what to do next; on a narrow terminal as lines instead of a table."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from trainer_daemon.policy.runs import LIVE, Run, RunState
 if TYPE_CHECKING:
     from rich.console import Console
 
+_URI_FOLDER = re.compile(r"\b[a-z]+://\S*/")
 RUNS_SHOWN = 20
 TABLE_COLUMNS_MIN = 90
 STYLES: Mapping[RunState, str] = {
@@ -64,7 +66,7 @@ def _show_model(records: Records, out: "Console") -> None:
         else:
             _show_table(records, out)
     for line in _events(records):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     out.print()
 
 
@@ -147,7 +149,7 @@ def main_reason(run: Run) -> str:
         case RunState.RUNNING | RunState.TRAINED:
             return f"since {local(run.updated_at)}"
         case _:
-            return run.error
+            return _URI_FOLDER.sub("", run.error)
 
 
 def _main_rule(run: Run) -> str:

@@ -206,19 +206,23 @@ def _score(name: str, candidate: Mapping[str, float], champion: Mapping[str, flo
 
 
 def _reigned(found: Match) -> Iterator[Entry]:
-    """How the alias went on after these runs, or moved without the daemon."""
+    """How the alias went on after these runs, or moved without the daemon; their own promotions are told by their moves."""
+    keys = {run.key for run in found.runs}
     versions = {run.model_version for run in found.runs if run.model_version}
-    before = ""
-    for reign in found.records.reigns:
-        if before in versions and reign.version != before:
-            yield _reign_entry(reign, f"version {before} stopped being champion: {_successor(reign)}")
-        elif reign.version in versions and reign.cause != "promoted":
-            yield _reign_entry(reign, f"version {reign.version} was found to be champion, put there outside the daemon")
-        before = reign.version
+    reigns = found.records.reigns
+    for before, reign in zip(("", *(earlier.version for earlier in reigns)), reigns, strict=False):
+        own = reign.cause == "promoted" and reign.run_key in keys
+        if not own and (text := _alias_text(before, reign, versions)):
+            yield Entry(id=f"champion:{reign.version}:{reign.at.isoformat()}", at=reign.at, text=text)
 
 
-def _reign_entry(reign: Reign, text: str) -> Entry:
-    return Entry(id=f"champion:{reign.version}:{reign.at.isoformat()}", at=reign.at, text=text)
+def _alias_text(before: str, reign: Reign, versions: set[str]) -> str:
+    """What a change of the alias means for some versions; empty when it does not concern them."""
+    if before in versions and reign.version != before:
+        return f"version {before} stopped being champion: {_successor(reign)}"
+    if reign.version in versions and reign.version != before:
+        return f"version {reign.version} was found to be champion, put there outside the daemon"
+    return ""
 
 
 def _successor(reign: Reign) -> str:

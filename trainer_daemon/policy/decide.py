@@ -145,8 +145,11 @@ def wanted(snapshot: Snapshot, now: datetime) -> Wanted:
         return Wanted(orchestrator=True)
     if run is not None and run.state is RunState.TRAINED:
         return Wanted(outcome=run.decision is None, champion=True)
-    first_look = snapshot.known_champion is None and _next_queued(snapshot, now) is not None
-    return Wanted(champion=first_look or snapshot.champion_due)
+    if snapshot.pending is not None:
+        return Wanted()
+    if _next_queued(snapshot, now) is not None:
+        return Wanted(champion=snapshot.known_champion is None)
+    return Wanted(champion=snapshot.champion_due)
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Action:

@@ -7,11 +7,11 @@ SECRET_KEY = re.compile(r"token|password|passwd|secret|authorization|credential"
 """Names of values that are secret whatever they look like."""
 _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#'\"]*@", re.IGNORECASE)
 _QUERY = re.compile(rf"([?&][^=&\s]*(?:{SECRET_KEY.pattern}|signature)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
-_BEARER = re.compile(r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_HEADER = re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?|\bbearer\s+)[a-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:
     """The text with user names and passwords in URLs, secret query parameters and bearer tokens replaced by `***`."""
     if "://" in text:
         text = _QUERY.sub(rf"\1{MASK}", _USERINFO.sub(rf"\1{MASK}@", text))
-    return _BEARER.sub(rf"\1 {MASK}", text)
+    return _HEADER.sub(rf"\1{MASK}", text)

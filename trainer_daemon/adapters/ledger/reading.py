@@ -102,10 +102,10 @@ class LedgerReader:
             rows = connection.execute(select(drops).where(drops.c.model == model)).mappings()
             return {row["uri"]: (row["signature"], drop_of(row)) for row in rows}
 
-    def has_baseline(self, model: str) -> bool:
-        """Whether the model's bucket has been listed completely before."""
+    def baseline(self, model: str) -> datetime | None:
+        """When the model's bucket was first listed completely, None before that."""
         with self._reading() as connection:
-            return connection.execute(select(baselines.c.model).where(baselines.c.model == model)).first() is not None
+            return connection.execute(select(baselines.c.at).where(baselines.c.model == model)).scalar()
 
     def known_champion(self, model: str) -> Champion | None:
         """The champion as the ledger last knew it; version '' for nobody, None before the first look."""

@@ -1,0 +1,49 @@
+"""Adapters of one workspace, and what their steps report."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.local.traces import Make, alive_in
+from tests.integration.orchestrator_contract import Probe, compile_probes, eventually
+from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the compiled test pipelines."""
+    return compile_probes(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Path]:
+    """A workspace; whatever a failing test leaves running in it is killed."""
+    folder = tmp_path / "it's a workspace"
+    yield folder
+    for process in alive_in(folder):
+        process.kill()
+
+
+@pytest.fixture
+def make(workspace: Path, compiled: Path) -> Iterator[Make]:
+    """Make adapters of the one workspace; all are closed at the end."""
+    made: list[LocalOrchestrator] = []
+
+    def _make(**changes: object) -> LocalOrchestrator:
+        settings: dict[str, object] = {"workspace": workspace, "compiled": lambda name: compiled / f"{name}.yaml", "idle_s": 5.0}
+        made.append(LocalOrchestrator(**(settings | changes)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield _make
+    for adapter in made:
+        adapter.close()
+        for process in adapter._own.values():
+            process.kill()  # only what a failing test has left
+    eventually(lambda: all(process.poll() is not None for adapter in made for process in adapter._own.values()))
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Probe:
+    """Where the steps report."""
+    return Probe(path=tmp_path / "probe.jsonl")

@@ -1,0 +1,142 @@
+import os
+import queue
+from pathlib import Path
+
+import pytest
+
+from tests.integration.local.traces import Make
+from tests.integration.orchestrator_contract import RUN, Connect, OrchestratorContract, Probe, a_request, eventually, outcome
+from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
+from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.observations import Phase
+from trainer_daemon.ports import Orchestrator
+
+
+class TestLocalOrchestrator(OrchestratorContract):
+    """The contract, on this machine."""
+
+    @pytest.fixture
+    def connect(self, make: Make) -> Connect:
+        """A restarted daemon is one more adapter of the workspace."""
+        return make
+
+
+def test_killed_step_is_explained(make: Make, probe: Probe) -> None:
+    """A step that the kernel killed leaves no traceback; the reason says what is likely."""
+    adapter = make()
+    adapter.submit(a_request(probe, action="vanish"))
+    seen = outcome(adapter, RUN)
+    assert (seen.phase, seen.reason) == (Phase.FAILED, "step probe failed: it was killed, probably because memory ran out")
+
+
+def test_silent_failure_quotes_the_last_line(make: Make, probe: Probe) -> None:
+    """Without a traceback the last thing the step said is the reason."""
+    adapter = make()
+    adapter.submit(a_request(probe, action="exit"))
+    assert outcome(adapter, RUN).reason == "step probe failed: the step has begun"
+
+
+def test_second_step_is_named(make: Make, probe: Probe) -> None:
+    """Of two steps the reason names the one that failed."""
+    adapter = make()
+    adapter.submit(a_request(probe, pipeline="two_steps", action="fail", word="no champion"))
+    assert outcome(adapter, RUN).reason == "step probe-2 failed: ValueError: no champion"
+
+
+def test_log_is_readable_while_the_step_works(make: Make, workspace: Path, probe: Probe) -> None:
+    """The log shows a step's line before the step ends, without colour codes."""
+    adapter = make()
+    adapter.submit(a_request(probe, action="sleep", seconds=60))
+    log = workspace / "runs" / RUN / "log.txt"
+    eventually(lambda: log.exists() and "the step has begun\n" in log.read_text(encoding="utf-8"))
+    assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
+    assert "\x1b" not in log.read_text(encoding="utf-8")
+    adapter.cancel(RUN)
+
+
+def test_missing_parameter_is_explained(make: Make, probe: Probe) -> None:
+    """A pipeline that cannot even start fails with a sentence that says what is missing."""
+    adapter = make()
+    adapter.submit(a_request(probe, pipeline="two_steps"))
+    seen = outcome(adapter, RUN)
+    assert seen.phase is Phase.FAILED
+    assert "the pipeline requires parameter action, which was not given" in seen.reason
+
+
+def test_unknown_pipeline_is_refused(make: Make, workspace: Path, probe: Probe) -> None:
+    """A pipeline without a compiled file is refused before anything is claimed."""
+    with pytest.raises(PermanentError, match="pipeline 'nonsense' is not compiled: there is no file"):
+        make().submit(a_request(probe, pipeline="nonsense"))
+    assert not (workspace / "runs").exists()
+
+
+def test_name_cannot_leave_the_workspace(make: Make, probe: Probe) -> None:
+    """A run's name is the name of a folder and nothing more."""
+    with pytest.raises(PermanentError, match="cannot be the name of a run"):
+        make().submit(a_request(probe, name="../elsewhere"))
+
+
+def test_parameters_that_are_not_json_are_refused(make: Make, probe: Probe) -> None:
+    """A value that cannot be written down is a permanent error and leaves no run."""
+    adapter = make()
+    with pytest.raises(PermanentError, match="cannot be written as JSON"):
+        adapter.submit(a_request(probe, word=object()))
+    assert adapter.observe([RUN])[RUN].phase is Phase.VANISHED
+
+
+def test_unwritable_workspace_is_temporary(tmp_path: Path, make: Make, probe: Probe) -> None:
+    """What a person can repair is tried again."""
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(TemporaryError, match=f"cannot start run {RUN}"):
+        make(workspace=tmp_path / "file").submit(a_request(probe))
+
+
+def test_waiting_child_takes_the_next_run(make: Make, probe: Probe) -> None:
+    """The child that was warmed up executes the run."""
+    adapter = make()
+    adapter.warm()
+    waiting = adapter._standby._waiting
+    assert waiting is not None
+    adapter.submit(a_request(probe))
+    assert adapter._own[RUN].pid == waiting.process.pid
+    assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
+
+
+def test_idle_daemon_has_no_child(make: Make, probe: Probe) -> None:
+    """Some seconds after the last run the waiting child is let go; not before the run has ended."""
+    adapter = make(idle_s=0.3)
+    adapter.submit(a_request(probe, action="sleep", seconds=1.0))
+    waiting = adapter._standby._waiting
+    assert waiting is not None
+    assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
+    assert waiting.process.poll() is None, "it stays while a run is executed"
+    eventually(lambda: waiting.process.poll() is not None)
+
+
+def test_end_of_a_run_is_told(make: Make, probe: Probe) -> None:
+    """The daemon need not poll for the end of a run that it started."""
+    told: queue.Queue[str] = queue.Queue()
+    adapter = make(on_end=told.put)
+    adapter.submit(a_request(probe))
+    assert told.get(timeout=30) == RUN
+    assert adapter.observe([RUN])[RUN].phase is Phase.SUCCEEDED
+
+
+def test_only_the_newest_runs_keep_their_artifacts(make: Make, workspace: Path, probe: Probe) -> None:
+    """Old runs keep log, request and result, and lose their artifacts and temporary files."""
+    for index in range(25):
+        (workspace / "runs" / f"old-{index:02}" / "artifacts").mkdir(parents=True)
+        (workspace / "runs" / f"old-{index:02}" / "log.txt").write_text("log")
+        os.utime(workspace / "runs" / f"old-{index:02}" / "artifacts", (index, index))
+    adapter = make()
+    adapter.submit(a_request(probe))
+    runs = workspace / "runs"
+    eventually(lambda: len(list(runs.glob("*/artifacts"))) == 21)
+    assert {path.parent.name for path in runs.glob("*/artifacts")} == {RUN, *(f"old-{index:02}" for index in range(5, 25))}
+    assert len(list(runs.glob("old-*/log.txt"))) == 25
+    assert not (runs / RUN / "tmp").exists()
+
+
+def _conforms(adapter: LocalOrchestrator) -> Orchestrator:
+    """The type checker's proof that the adapter plays the role."""
+    return adapter

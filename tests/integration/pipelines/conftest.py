@@ -1,0 +1,34 @@
+"""A real MLflow on SQLite, shared by the tests of this folder; each test has its own model."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from pipelines.parameters import RunIdentity
+from tests.integration.pipelines.registry import Registry
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where database and artifacts of the session's MLflow are."""
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture
+def registry(mlflow_folder: Path) -> Registry:
+    """A model of its own in the session's MLflow."""
+    model = f"churn{next(_NUMBERS)}"
+    return Registry(
+        identity=RunIdentity(
+            model=model,
+            run_key="k" * 64,
+            run_name="churn-2025-03-kkkkkkkkkkkk-1",
+            attempt=1,
+            tracking_uri=f"sqlite:///{mlflow_folder}/mlflow.db",
+            experiment=model,
+            artifact_location=(mlflow_folder / "artifacts").as_uri(),
+        )
+    )

@@ -1,0 +1,167 @@
+"""The compiled pipelines, executed by kfp.local in a process of their own."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # its types are a package of their own
+
+from pipelines.digest import pipeline_digest
+from pipelines.parameters import RunIdentity
+from tests.integration.pipelines.registry import Registry
+from trainer_daemon.demo_data import monthly_drop
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own use of SQLAlchemy
+
+EXECUTE = """
+import json, sys
+from kfp import components, local
+local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[3], raise_on_error=True)
+components.load_component_from_file(sys.argv[1])(**json.loads(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of compiled pipelines."""
+    folder = tmp_path_factory.mktemp("compiled")
+    python("-m", "pipelines", "compile", "--out", str(folder))
+    return folder
+
+
+def python(*arguments: str, fails: bool = False) -> str:
+    """Run a Python process to its end and return all it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=110
+    )
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout
+
+
+def request(identity: RunIdentity, path: Path, period: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any parameter
+    """The parameters that the daemon launches a run with."""
+    checksum = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return {
+        **asdict(identity),
+        "drops": [{"uri": path.as_uri(), "generation": "1", "checksum": checksum, "period": period}],
+        "data": {"target": "Churn", "entity_column": "", "id_columns": [], "holdout_ratio": 0.2, "max_bytes": 1 << 30},
+        "training": {"estimator": "auto", "hyperparameters": {}, "seed": 0},
+        "champion_version": "",
+        "champion_schema": {},
+        **changes,
+    }
+
+
+def execute(pipeline: Path, parameters: dict[str, Any], root: Path, *, fails: bool = False) -> str:
+    """Run a compiled pipeline in a process of its own."""
+    return python("-c", EXECUTE, str(pipeline), json.dumps(parameters), str(root), fails=fails)
+
+
+def test_two_months_become_two_versions_and_the_second_is_compared_with_the_first(
+    compiled: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """The whole contract: parameters in, MLflow run, evaluation, schema, report and version out; executing again adds nothing."""
+    march, may = tmp_path / "churn_data_2025_03.csv", tmp_path / "churn_data_2025_05.csv"
+    march.write_text(monthly_drop(drift=0.0, seed=1), encoding="utf-8")
+    may.write_text(monthly_drop(drift=0.5, seed=2), encoding="utf-8")
+
+    output = execute(compiled / "training.yaml", request(registry.identity, march, "2025-03"), tmp_path / "root")
+    assert f"load_and_preprocess_data of {registry.identity.run_name}, attempt 1" in output
+    assert "cross-validating logistic_regression, 5 folds: " in output
+    evaluation, schema = json.loads(registry.artifact("evaluation.json")), json.loads(registry.artifact("schema.json"))
+    assert evaluation["champion"] is None
+    assert set(schema["columns"]) == {"Tenure", "MonthlyCharges", "ContractType", "SupportTickets"}
+    assert registry.artifact("report.html").startswith("<!doctype html>")
+
+    second = replace(registry.identity, run_key="b" * 64, run_name="churn-2025-05-bbbbbbbbbbbb-1", attempt=2)
+    parameters = request(second, may, "2025-05", champion_version="1", champion_schema=schema)
+    for _ in range(2):
+        execute(compiled / "training.yaml", parameters, tmp_path / "root")
+    assert [
+        (version.tags["trainer.run_key"], version.tags["trainer.period"])
+        for version in sorted(registry.versions(), key=lambda v: int(v.version))
+    ] == [
+        ("k" * 64, "2025-03"),
+        ("b" * 64, "2025-05"),
+    ]
+    (run,) = [run for run in registry.runs() if run.data.tags["trainer.run_key"] == second.run_key]
+    assert run.data.tags["trainer.attempt"] == "2"
+    assert run.info.status == "FINISHED"
+    evaluation = json.loads((Path(run.info.artifact_uri.removeprefix("file://")) / "evaluation.json").read_text())
+    assert (evaluation["format"], evaluation["run_key"], evaluation["attempt"], evaluation["period"]) == (
+        1,
+        "b" * 64,
+        2,
+        "2025-05",
+    )
+    assert evaluation["champion"]["version"] == "1"
+    assert evaluation["champion"]["metrics"]["log_loss"] > evaluation["candidate"]["metrics"]["log_loss"]
+    assert evaluation["holdout"]["rows"] + evaluation["training"]["rows"] == 1000
+
+
+def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(compiled: Path, registry: Registry, tmp_path: Path) -> None:
+    """The orchestrator sees a failed step, the daemon finds one sentence; nothing is registered."""
+    path = tmp_path / "churn_data_2025_03.csv"
+    path.write_text("Tenure,Churn\n" + "1,0\n" * 100, encoding="utf-8")
+    output = execute(compiled / "training.yaml", request(registry.identity, path, "2025-03"), tmp_path / "root", fails=True)
+    reason = "every row has the same label in column 'Churn' (0): there is nothing to tell apart"
+    assert f"pipelines.errors.BadDrop: {reason}" in output
+    assert registry.failure() == {
+        "attempt": 1,
+        "step": "load_and_preprocess_data",
+        "kind": "bad_drop",
+        "reason": reason,
+        "drop": f"{path.as_uri()}#1",
+    }
+    assert registry.versions() == []
+
+
+def test_hello_runs(compiled: Path, tmp_path: Path) -> None:
+    """The smallest pipeline proves a backend."""
+    assert "hello, world" in execute(compiled / "hello.yaml", {"name": "world"}, tmp_path / "root")
+
+
+def test_compiling_twice_gives_equal_files(compiled: Path, tmp_path: Path) -> None:
+    """A compiled pipeline depends on the code alone."""
+    python("-m", "pipelines", "compile", "--out", str(tmp_path))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        path.name: path.read_text() for path in compiled.iterdir()
+    }
+
+
+def test_compiled_pipeline_installs_nothing_and_never_caches_effects(compiled: Path, tmp_path: Path) -> None:
+    """Steps run from the image alone; steps that write to MLflow run every time."""
+    assert "pip install" not in (compiled / "training.yaml").read_text()
+    tasks = yaml.safe_load((compiled / "training.yaml").read_text())["root"]["dag"]["tasks"]
+    cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
+    assert cached == {"load-and-preprocess-data", "train-model"}
+    python("-m", "pipelines", "compile", "--out", str(tmp_path), "--image", "registry.example/trainer:1")
+    executors = yaml.safe_load((tmp_path / "training.yaml").read_text())["deploymentSpec"]["executors"]
+    assert {executor["container"]["image"] for executor in executors.values()} == {"registry.example/trainer:1"}
+
+
+def test_digest_follows_the_code_of_every_module(tmp_path: Path) -> None:
+    """A change of one byte or one name in the package is another pipeline."""
+    package = tmp_path / "package"
+    (package / "steps").mkdir(parents=True)
+    digests = []
+    for name, source in (("a.py", "x = 1\n"), ("a.py", "x = 2\n"), ("steps/b.py", "x = 1\n"), ("c.py", "")):
+        (package / name).write_text(source)
+        digests.append(pipeline_digest(package))
+    (package / "c.py").rename(package / "d.py")
+    digests.append(pipeline_digest(package))
+    assert len(set(digests)) == len(digests)
+    (package / "notes.txt").write_text("no code")
+    assert pipeline_digest(package) == digests[-1]
+    assert python("-m", "pipelines", "digest").strip() == pipeline_digest()
+
+
+def test_digest_imports_nothing_heavy() -> None:
+    """The daemon asks for the digest, and must stay small."""
+    output = python("-c", "import sys; from pipelines.digest import pipeline_digest; pipeline_digest(); print(*sys.modules)")
+    assert not {"kfp", "pandas", "numpy", "mlflow", "sklearn", "pyarrow"} & set(output.split())
