@@ -12,7 +12,7 @@ def main() -> None:
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m pipelines", description="Compile the pipelines, or identify their code.")
     commands = parser.add_subparsers(dest="command", required=True)
-    compiling = commands.add_parser("compile", help="write training.yaml and hello.yaml")
+    compiling = commands.add_parser("compile", help="write training.yaml, evaluation.yaml and hello.yaml")
     compiling.add_argument("--out", type=Path, required=True, help="folder to write into; created when missing")
     compiling.add_argument(
         "--image", default=DEFAULT_IMAGE, help="container image of the steps; kfp.local ignores it (default: %(default)s)"
@@ -29,10 +29,10 @@ def main() -> None:
 def _compile(folder: Path, image: str) -> None:
     from kfp.compiler import Compiler
 
-    from pipelines.training import hello_pipeline, training_pipeline
+    from pipelines.training import evaluation_pipeline, hello_pipeline, training_pipeline
 
     folder.mkdir(parents=True, exist_ok=True)
-    for pipeline in (training_pipeline(image), hello_pipeline(image)):
+    for pipeline in (training_pipeline(image), evaluation_pipeline(image), hello_pipeline(image)):
         path = folder / f"{pipeline.name}.yaml"
         Compiler().compile(pipeline, str(path))
         print(path)

@@ -1,4 +1,4 @@
-"""The current champion, fetched from the registry and scored on the rows that the candidate is scored on."""
+"""Registered versions, fetched from the registry and a champion scored on the rows that the candidate is scored on."""
 
 import tempfile
 from pathlib import Path
@@ -28,15 +28,22 @@ def fetch_champion(model: str, version: str) -> "Pipeline":
             merely unavailable raises its own error, which is worth another attempt.
     """
     with tempfile.TemporaryDirectory() as folder:
-        files = _download(f"models:/{model}/{version}", Path(folder))
-        path = files / MODEL_FILE
-        if not path.is_file():
-            present = ", ".join(sorted(item.name for item in files.iterdir()))
-            msg = (
-                f"it has no {MODEL_FILE}, only {present}: other formats, as pickle, are refused because loading them can run code"
-            )
-            raise UnusableModel(msg)
-        return load_model(path)
+        return load_model(fetch_model_file(model, version, Path(folder)))
+
+
+def fetch_model_file(model: str, version: str, folder: Path) -> Path:
+    """Download the skops file of a registered version.
+
+    Raises:
+        UnusableModel: It is gone, or was not saved with skops.
+    """
+    files = _download(f"models:/{model}/{version}", folder)
+    path = files / MODEL_FILE
+    if not path.is_file():
+        present = ", ".join(sorted(item.name for item in files.iterdir()))
+        msg = f"it has no {MODEL_FILE}, only {present}: other formats, as pickle, are refused because loading them can run code"
+        raise UnusableModel(msg)
+    return path
 
 
 def score_champion(

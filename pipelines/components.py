@@ -113,6 +113,45 @@ def evaluate_model(  # noqa: PLR0913 - KFP passes parameters one by one
         curves.log_confusion_matrix(["stayed", "churned"], scores.confusion.tolist())
 
 
+def evaluate_version(  # noqa: PLR0913 - KFP passes parameters one by one
+    *,
+    model: str,
+    run_key: str,
+    run_name: str,
+    attempt: int,
+    drops: list[Any],
+    training: dict[str, Any],
+    candidate_version: str,
+    champion_version: str,
+    champion_schema: dict[str, Any],
+    tracking_uri: str,
+    experiment: str,
+    artifact_location: str,
+    holdout_rows: dsl.Input[dsl.Dataset],
+    schema: dsl.Input[dsl.Artifact],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    report: dsl.Output[dsl.HTML],
+) -> None:
+    """Score a registered version and the champion on the same held-out rows."""
+    from pipelines.steps.boundary import files_of, identity_of, step
+
+    given = locals()
+    identity = identity_of(given)
+    with step("evaluate_version", identity, drops) as parsed:
+        from pipelines.parameters import parse_training
+        from pipelines.schema import parse_schema
+        from pipelines.steps.evaluate_model import PinnedChampion
+        from pipelines.steps.evaluate_version import EvaluatedAgainFiles, Rivals, evaluate_version
+
+        pinned = PinnedChampion(version=champion_version, schema=parse_schema(champion_schema))
+        rivals = Rivals(candidate_version=candidate_version, champion=pinned)
+        files = files_of(EvaluatedAgainFiles, given)
+        scores = evaluate_version(identity, parsed, settings=parse_training(training), rivals=rivals, files=files)
+        for name, value in scores.defined.items():
+            metrics.log_metric(name, value)
+
+
 def register_model(  # noqa: PLR0913 - KFP passes parameters one by one
     *,
     model: str,

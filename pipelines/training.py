@@ -1,4 +1,4 @@
-"""Pipeline `training`: one run on one drop, or on a window of drops."""
+"""The pipelines: `training` for a drop or a window of drops, `evaluation` for a version that exists, `hello`."""
 
 from typing import Any
 
@@ -64,6 +64,57 @@ def training_pipeline(image: str) -> Any:  # noqa: ANN401 - a KFP pipeline
     return dsl.pipeline(
         name="training", display_name="Churn training", description="Train, compare with the champion, register."
     )(training)
+
+
+def evaluation_pipeline(image: str) -> Any:  # noqa: ANN401 - a KFP pipeline
+    """Pipeline `evaluation`: the evidence once more, for a version that exists, against the champion of now.
+
+    Args:
+        image: Holds Python and this package.
+    """
+    load = _component(components.load_and_preprocess_data, image)
+    evaluate = _component(components.evaluate_version, image)
+
+    def evaluation(  # noqa: PLR0913, PLR0917 - KFP passes parameters one by one
+        model: str,
+        run_key: str,
+        run_name: str,
+        attempt: int,
+        drops: list[Any],
+        data: dict[str, Any],
+        training: dict[str, Any],
+        candidate_version: str,
+        champion_version: str,
+        champion_schema: dict[str, Any],
+        tracking_uri: str,
+        experiment: str,
+        artifact_location: str,
+    ) -> None:
+        run = {
+            "model": model,
+            "run_key": run_key,
+            "run_name": run_name,
+            "attempt": attempt,
+            "drops": drops,
+            "tracking_uri": tracking_uri,
+            "experiment": experiment,
+            "artifact_location": artifact_location,
+        }
+        loaded = load(**run, data=data, champion_schema=champion_schema).set_display_name("Load and preprocess data")
+        evaluated = evaluate(
+            **run,
+            training=training,
+            candidate_version=candidate_version,
+            champion_version=champion_version,
+            champion_schema=champion_schema,
+            holdout_rows=loaded.outputs["holdout_rows"],
+            schema=loaded.outputs["schema"],
+        )
+        evaluated.set_display_name("Evaluate version").set_caching_options(enable_caching=False)
+
+    return dsl.pipeline(
+        name="evaluation", display_name="Churn evaluation", description="Compare a registered version with the champion."
+    )(evaluation)
 
 
 def hello_pipeline(image: str) -> Any:  # noqa: ANN401 - a KFP pipeline

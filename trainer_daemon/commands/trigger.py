@@ -37,7 +37,7 @@ def trigger(wish: Wish, *, config: Path, model: str | None) -> None:
         drops = history.newest_drops(name, len(known)) if history and known else ()
         drop = choose(wish, drops, session)
         earlier = history.runs_for_content(name, drop) if history else ()
-    _record(wish, name, drop, session=session, signature=known[drop.uri])
+    record(wish, name, drop, session=session, signature=known[drop.uri])
     print(f"Asked for a run of {file_name(drop.uri)} ({drop.period}) of model {name}.")  # noqa: T201 - the answer
     print(forecast(wish, earlier[-1] if earlier else None, session))  # noqa: T201 - the answer
     print(session.daemon())  # noqa: T201 - the answer
@@ -102,7 +102,16 @@ def _listed(drops: tuple[DatasetVersion, ...]) -> str:
     return shown + (f" and {len(drops) - _KNOWN_SHOWN} older ones" if len(drops) > _KNOWN_SHOWN else "")
 
 
-def _record(wish: Wish, model: str, drop: DatasetVersion, *, session: Session, signature: str) -> None:
+def record(wish: Wish, model: str, drop: DatasetVersion, *, session: Session, signature: str) -> None:
+    """Write the request into the ledger, where the daemon finds it.
+
+    Args:
+        wish: What the operator said.
+        model: Whose run is asked for.
+        drop: Of what.
+        session: Where the ledger is.
+        signature: Of the drop, as the source recorded it.
+    """
     user = os_user()
     event = Event(
         id=f"cli:{model}:{uuid.uuid4()}",
