@@ -29,7 +29,9 @@ def main() -> None:
 def _compile(folder: Path, image: str) -> None:
     from kfp.compiler import Compiler
 
-    from pipelines.training import evaluation_pipeline, hello_pipeline, training_pipeline
+    from pipelines.evaluation_pipeline import evaluation_pipeline
+    from pipelines.hello import hello_pipeline
+    from pipelines.training import training_pipeline
 
     folder.mkdir(parents=True, exist_ok=True)
     for pipeline in (training_pipeline(image), evaluation_pipeline(image), hello_pipeline(image)):
