@@ -22,6 +22,7 @@ from trainer_daemon.policy.events import Source
 from trainer_daemon.reconciler import Reconciler
 
 Clock = Callable[[], datetime]
+Stopped = Callable[[float], str]
 
 DRAIN_S = 8.0
 """How long a stop waits for the actions under way; ten seconds are promised for the whole of it."""
@@ -134,14 +135,18 @@ class Daemon:
         self._log = parts.log
         self._loops = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
 
-    def run(self, *, until_idle: bool = False) -> bool:
+    def run(self, stopped: Stopped, *, until_idle: bool = False) -> bool:
         """Work until a signal asks to stop, or until nothing is left to do.
+
+        Args:
+            stopped: See `stop_signals`.
+            until_idle: End when nothing is left to do.
 
         Returns:
             Whether no run has failed for good meanwhile.
         """
         started_at = self._parts.clock()
-        with self._parts.resources, _stop_signals() as stopped:
+        with self._parts.resources:
             self._start()
             reason = self._watch_over(stopped, until_idle=until_idle)
             self._drain(reason)
@@ -159,7 +164,7 @@ class Daemon:
             bucket.watched()
         self._log.info("daemon_started", pid=os.getpid(), models=len(self._parts.models))
 
-    def _watch_over(self, stopped: Callable[[float], str], *, until_idle: bool) -> str:
+    def _watch_over(self, stopped: Stopped, *, until_idle: bool) -> str:
         """Sleep, and look now and then whether another process wrote something that this one has to act on."""
         seen = None
         while not (reason := stopped(LOOK_S if not until_idle else 0.1)):
@@ -193,7 +198,7 @@ class Daemon:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[float], str]]:
+def stop_signals() -> Iterator[Stopped]:
     """Within it, `stopped(timeout_s)` sleeps and returns the name of the signal that asked to stop, or ''."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

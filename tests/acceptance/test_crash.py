@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.harness import Workspace, pause
+from tests.acceptance.harness import Workspace, pause, wait_until
 from tests.acceptance.registry_view import look
 from trainer_daemon.demo_data import monthly_drop
 
@@ -29,10 +29,13 @@ def test_every_drop_has_one_run_one_version_and_there_is_one_champion(
     moments = random.Random(seed)
     for at, month in enumerate(MONTHS):
         workspace.drop(f"churn_data_{month}.csv", monthly_drop(drift=min(at, 2) / 2, seed=at))
-    for _ in range(KILLS):
+    for number in range(KILLS):
         workspace.start()
-        pause(moments.uniform(0.2, 6.0))
+        if number == 0:
+            wait_until(lambda: workspace.logged("run_submitted"), "work has begun")
+        pause(moments.uniform(1.0, 9.0))
         kill(workspace)
+    assert workspace.status()["runs"][-1]["state"] == "QUEUED", "the kills came too late to hit anything"
     assert workspace.run_until_idle(300) == 0
 
     status = workspace.status()

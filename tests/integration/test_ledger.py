@@ -89,6 +89,13 @@ def test_older_generation_that_comes_late_changes_nothing_where_the_store_orders
     assert ledger.current(MODEL, [newer.uri]) == {newer.uri: newer}
 
 
+def test_request_for_old_bytes_does_not_make_them_current_again(ledger: Ledger) -> None:
+    """An operator's wish says nothing about what is in the bucket."""
+    newer = a_drop(content="b", generation="2")
+    ledger.record([a_drop_event(), a_drop_event(newer), an_operator_event(a_drop())], NOW)
+    assert ledger.current(MODEL, [newer.uri]) == {newer.uri: newer}
+
+
 def test_newest_drops_are_by_period_up_to_a_bound(ledger: Ledger) -> None:
     """Whatever order they came in."""
     ledger.record([a_drop_event(a_drop(period)) for period in ("2025-06", "2025-03", "2025-05")], NOW)

@@ -185,11 +185,12 @@ def test_records_of_libraries_go_the_same_way_from_warning_on() -> None:
     """Nothing reaches stdout or stderr by itself."""
     stream = io.StringIO()
     a_log(stream, level="debug")
-    library = logging.getLogger("some.library")
+    library = logging.getLogger("some.talkative.library")
+    library.setLevel(logging.DEBUG)
     library.info("not this")
     library.warning("retrying %s", "http://ann:hunter2@host")
     line = one_line(stream)
-    assert (line["severity"], line["message"], line["library"]) == ("WARNING", "library_logged", "some.library")
+    assert (line["severity"], line["message"], line["library"]) == ("WARNING", "library_logged", "some.talkative.library")
     assert line["text"] == "retrying http://***@host"
 
 
@@ -209,11 +210,9 @@ def test_error_of_a_library_has_its_traceback_and_its_own_place() -> None:
 def test_warnings_are_logged() -> None:
     """Python's own ones, too."""
     stream = io.StringIO()
-    a_log(stream)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(capture=False)
-        logging.captureWarnings(capture=True)
+        a_log(stream)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
     assert "DeprecationWarning: old" in one_line(stream)["text"]
 

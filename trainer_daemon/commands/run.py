@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trainer_daemon.bootstrap import build
 from trainer_daemon.commands.opening import open_session
+from trainer_daemon.daemon import stop_signals
 from trainer_daemon.telemetry.logging import configure_logging
 
 
@@ -20,4 +21,5 @@ def run(*, config: Path, until_idle: bool) -> bool:
     """
     settings = open_session(config).settings
     log = configure_logging(level=settings.log.level, format=settings.log.format, stream=sys.stdout)
-    return build(settings, log).run(until_idle=until_idle)
+    with stop_signals() as stopped:
+        return build(settings, log).run(stopped, until_idle=until_idle)

@@ -1,5 +1,6 @@
 """`trigger`: ask the daemon for a run by recording an event; nothing is trained by the command itself."""
 
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,10 @@ def trigger(wish: Wish, *, config: Path, model: str | None) -> None:
     session = open_session(config)
     name = session.one_model(model)
     with reading(session) as history:
-        known = {uri: signature for uri, (signature, _) in history.known_drops(name).items()} if history else {}
-        drops = history.newest_drops(name, len(known)) if history and known else ()
+        drops = history.newest_drops(name, sys.maxsize) if history else ()
         drop = choose(wish, drops, session)
         earlier = history.runs_for_content(name, drop) if history else ()
-    record(wish, name, drop, session=session, signature=known[drop.uri])
+    record(wish, name, drop, session)
     print(f"Asked for a run of {file_name(drop.uri)} ({drop.period}) of model {name}.")  # noqa: T201 - the answer
     print(forecast(wish, earlier[-1] if earlier else None, session))  # noqa: T201 - the answer
     print(session.daemon())  # noqa: T201 - the answer
@@ -102,7 +102,7 @@ def _listed(drops: tuple[DatasetVersion, ...]) -> str:
     return shown + (f" and {len(drops) - _KNOWN_SHOWN} older ones" if len(drops) > _KNOWN_SHOWN else "")
 
 
-def record(wish: Wish, model: str, drop: DatasetVersion, *, session: Session, signature: str) -> None:
+def record(wish: Wish, model: str, drop: DatasetVersion, session: Session) -> None:
     """Write the request into the ledger, where the daemon finds it.
 
     Args:
@@ -110,7 +110,6 @@ def record(wish: Wish, model: str, drop: DatasetVersion, *, session: Session, si
         model: Whose run is asked for.
         drop: Of what.
         session: Where the ledger is.
-        signature: Of the drop, as the source recorded it.
     """
     user = os_user()
     event = Event(
@@ -123,7 +122,6 @@ def record(wish: Wish, model: str, drop: DatasetVersion, *, session: Session, si
         order=0,  # older than what any bucket reports: asking for a drop never changes which version of it is current
         force=wish.force,
         by=f"{user} ({wish.reason})" if wish.reason else user,
-        signature=signature,
     )
     with Ledger(session.settings.ledger) as ledger:
         if ledger.record([event], now()) != [True]:

@@ -44,6 +44,8 @@ def test_status_stays_readable_on_every_terminal(call: Call, monkeypatch: pytest
     words = re.sub(r"\s+", "", answer.out)
     for expected in ("champion:version2", "QUARANTINED", "churn_data_2025_02.csv", "waiting:churn_data_2025_10.csv", "explain"):
         assert expected in words
+    assert "churn_data_2025_02.csv" in answer.out
+    assert ("Attempt" in answer.out) == (columns >= 100)
     assert "…" not in answer.out
 
 

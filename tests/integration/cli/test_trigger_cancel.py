@@ -69,7 +69,7 @@ def test_trigger_that_was_overtaken_leaves_the_newer_version_current(known: Stor
     """The bucket may report newer bytes between the command's look and its write."""
     chosen, newer = a_drop("2025-03"), a_drop("2025-03", content="b", generation="2")
     known.arrives(newer)
-    record(Wish(), MODEL, chosen, session=open_session(Path("trainer.toml")), signature="s")
+    record(Wish(), MODEL, chosen, open_session(Path("trainer.toml")))
     assert known.ledger.known_drops(MODEL)[newer.uri] == ("s", newer)
 
 

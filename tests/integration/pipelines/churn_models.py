@@ -30,9 +30,9 @@ class Month:
         return self.metrics_of(self)
 
 
-def a_month(content: bytes, *, entity_column: str = "") -> Month:
-    """Train the default estimator with the default settings."""
-    data = prepared(content, entity_column=entity_column)
+def a_month(*window: bytes, entity_column: str = "", training: TrainingSettings | None = None) -> Month:
+    """Train on one month or on a window of them; the default estimator with the default settings, unless told otherwise."""
+    data = prepared(*window, entity_column=entity_column)
     labels = data.training[data.schema.target].to_numpy()
     rows = TrainingRows(features=data.training, labels=labels, units=row_hashes(data.training, data.schema), schema=data.schema)
-    return Month(data=data, trained=train(rows, TrainingSettings()))
+    return Month(data=data, trained=train(rows, training or TrainingSettings()))

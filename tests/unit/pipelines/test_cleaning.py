@@ -217,6 +217,14 @@ def test_held_out_customer_is_trained_on_in_no_month() -> None:
     assert len(result.training) == 3 * result.training["customer"].nunique()
 
 
+def test_entity_is_no_feature() -> None:
+    """A customer who recurs within a month is not learned by heart, although the ids are not all different."""
+    lines = ["customer,Tenure,Churn", *(f"{number % 120},{number % 70},{number % 3 // 2}" for number in range(600))]
+    schema = prepared("\n".join(lines).encode(), entity_column="Customer").schema
+    assert schema.features == ("Tenure",)
+    assert schema.dropped == {"customer": "identifies the entity"}
+
+
 def test_older_month_of_a_window_with_other_columns_is_refused_unless_allowed() -> None:
     """Months that are trained together need the same columns."""
     other = a_csv(header="Tenure,Fees,Contract,Churn")

@@ -13,7 +13,7 @@ from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import drop_values, event_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import DatasetVersion, Event
+from trainer_daemon.policy.events import DatasetVersion, Event, EventKind
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -156,7 +156,7 @@ class _Move:
 
 def _record_one(connection: Connection, event: Event, now: datetime) -> bool:
     new = _insert_event(connection, event, {"recorded_at": now})
-    if new and event.drop is not None:
+    if new and event.kind is EventKind.DROP and event.drop is not None:
         _make_current(connection, event, event.drop)
     return new
 

@@ -41,10 +41,10 @@ def _cut_strings(value: object, length: int) -> object:
 
 
 def _wrapped(text: str, limit: int) -> str:
-    """A JSON object around the beginning of the text, which escaping may make six times as long."""
+    """A JSON object around the beginning of the text, which escaping may make twice as long, since it is JSON itself."""
     frame = len(_json({"shortened": ""}))
     generous = _json({"shortened": _cut(text, limit - frame)})
-    return generous if len(generous) <= limit else _json({"shortened": _cut(text, (limit - frame) // 6)})
+    return generous if len(generous) <= limit else _json({"shortened": _cut(text, (limit - frame) // 2)})
 
 
 def _json(document: dict[str, object]) -> str:

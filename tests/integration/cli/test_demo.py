@@ -36,9 +36,8 @@ def test_step_lines_are_what_steps_say_themselves(tmp_path: Path) -> None:
     )
     assert (list(lines.new()), lines.spoke) == (["reading …"], True)
     with log.open("a") as file:
-        file.write(
-            "ding: 0.1 s\n    Traceback (most recent call last):\n      File x\n06:30:52.571 - INFO - Task 'say' finished\n    schema: x\n"
-        )
+        file.write("ding: 0.1 s\n    Traceback (most recent call last):\n      File x\n")
+        file.write("06:30:52.571 - INFO - Task 'say' finished\n    schema: x\n")
     assert list(lines.new()) == ["reading: 0.1 s"]
 
 
