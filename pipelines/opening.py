@@ -1,7 +1,6 @@
 """From a drop's URI to the streams of CSV text in it: checksum, gzip, tar, with bounds; nothing is unpacked to disk."""
 
 import gzip
-import hashlib
 import io
 import tarfile
 import zlib
@@ -12,6 +11,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from pipelines.errors import BadDrop, BadSettings, DropChanged
+from pipelines.fingerprint import Fingerprint, fingerprint_like
 from pipelines.parameters import Drop
 from pipelines.progress import say
 
@@ -32,20 +32,26 @@ _FOREIGN = {
 
 
 @contextmanager
-def open_uri(uri: str) -> Iterator[BinaryIO]:
-    """Open an object for reading; the one place that knows the schemes.
+def open_object(drop: Drop) -> Iterator[BinaryIO]:
+    """Open the object that holds a drop for reading; the one place that knows the schemes.
 
     Raises:
         DropChanged: There is no such object any more.
         BadSettings: The scheme is not supported.
     """
-    parts = urlsplit(uri)
+    parts = urlsplit(drop.uri)
+    if parts.scheme == "gs":
+        from pipelines.google_storage import open_google_object
+
+        with open_google_object(drop) as stream:
+            yield stream
+        return
     if parts.scheme != "file":
-        msg = f"{uri} cannot be opened: only file:// is supported"
+        msg = f"{drop.uri} cannot be opened: only file:// and gs:// are supported"
         raise BadSettings(msg)
     path = Path(unquote(parts.path))
     if not path.exists():
-        msg = f"{uri} is no longer there"
+        msg = f"{drop.uri} is no longer there"
         raise DropChanged(msg)
     with path.open("rb", buffering=0) as stream:
         yield stream
@@ -66,8 +72,8 @@ def open_drop(drop: Drop, *, max_bytes: int) -> Iterator[Iterator[tuple[str, io.
         BadDrop: It cannot be unpacked; on leaving.
         DropChanged: The bytes are not those the run was launched for; takes precedence over any fault in them.
     """
-    with open_uri(drop.uri) as stream:
-        source = _Source(stream, max_bytes)
+    with open_object(drop) as stream:
+        source = _Source(stream, fingerprint_like(drop.checksum), max_bytes)
         try:
             yield unpack(io.BufferedReader(source, BUFFER_BYTES), max_bytes)
         except BadDrop:
@@ -79,10 +85,10 @@ def open_drop(drop: Drop, *, max_bytes: int) -> Iterator[Iterator[tuple[str, io.
 class _Source(io.RawIOBase):
     """The object's bytes, counted and hashed as they are read."""
 
-    def __init__(self, stream: BinaryIO, max_bytes: int) -> None:
+    def __init__(self, stream: BinaryIO, fingerprint: Fingerprint, max_bytes: int) -> None:
         super().__init__()
         self._stream, self._max_bytes = stream, max_bytes
-        self._count, self._digest = 0, hashlib.sha256()
+        self._count, self._fingerprint = 0, fingerprint
 
     def readable(self) -> bool:
         return True
@@ -91,7 +97,7 @@ class _Source(io.RawIOBase):
         view = memoryview(buffer)
         data = self._stream.read(len(view))
         view[: len(data)] = data
-        self._digest.update(data)
+        self._fingerprint.update(data)
         self._count += len(data)
         if self._count > self._max_bytes:
             msg = f"the file is larger than the {self._max_bytes:,} bytes that max_drop_bytes allows"
@@ -105,7 +111,7 @@ class _Source(io.RawIOBase):
         block = bytearray(1 << 20)
         while self.readinto(block):
             pass
-        actual = f"sha256:{self._digest.hexdigest()}"
+        actual = self._fingerprint.value()
         if actual != drop.checksum:
             msg = f"{drop.uri} changed since this run was launched: expected {drop.checksum}, found {actual}"
             raise DropChanged(msg)

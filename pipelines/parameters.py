@@ -19,8 +19,8 @@ class Drop:
     """One immutable version of one object.
 
     Attributes:
-        uri: `file:///…`, without the generation.
-        checksum: `sha256:<hex>` of the bytes as they lie in the bucket.
+        uri: `file:///…` or `gs://bucket/object`, without the generation.
+        checksum: Of the bytes as they lie in the bucket, see `fingerprint`.
         period: `YYYY-MM`.
     """
 

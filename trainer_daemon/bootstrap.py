@@ -1,10 +1,12 @@
 """From settings to a daemon: the only place that constructs clients; they are closed in reverse order."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
@@ -14,6 +16,7 @@ from trainer_daemon.adapters.folder import Folder, FolderWatch
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.registry import MlflowRegistry
+from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import TrainerError
@@ -21,8 +24,16 @@ from trainer_daemon.intake import Intake
 from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import PromotionPolicy
+from trainer_daemon.ports import Bucket
 from trainer_daemon.reconciler import Model, Reconciler, Slots
 from trainer_daemon.singleton import hold
+
+if TYPE_CHECKING:
+    from trainer_daemon.google_parts import GoogleParts
+
+FOLDER_PATIENCE = timedelta(seconds=5)
+PUBSUB_PATIENCE = timedelta(seconds=15)
+"""How long after a drop its notification may come; Pub/Sub's usually takes a second, and ten more when a delivery is repeated."""
 
 
 def clock() -> datetime:
@@ -34,6 +45,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
     """Assemble a daemon that is ready to run.
 
     Raises:
+        ConfigError: A bucket or a subscription does not exist, or may not be used.
         PermanentError: Another daemon uses the ledger, or a newer version has used it.
         TemporaryError: The ledger cannot be reached.
     """
@@ -45,7 +57,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
             models=[model.reconciling for model in models],
             buckets=[model.listing for model in models],
             prepare=shared.prepare,
-            watches=[watch for model in models for watch in model.watches],
+            watches=[*(watch for model in models for watch in model.watches), *shared.subscribers()],
             ledger=shared.ledger,
             resources=resources.pop_all(),
             clock=clock,
@@ -61,6 +73,21 @@ class _ModelParts:
     watches: tuple[Watch, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where one model's drops come from.
+
+    Attributes:
+        on_missed: Called with the time of a drop that was not announced.
+        watches: What rings the model's listing.
+    """
+
+    bucket: Bucket
+    announcements: Announcements
+    on_missed: Callable[[datetime], None] = lambda _: None
+    watches: Callable[[BucketLoop], tuple[Watch, ...]] = lambda _: ()
+
+
 class _Shared:
     """What all models use together."""
 
@@ -68,6 +95,7 @@ class _Shared:
         self.ledger = ledger
         self._settings = settings
         self._log = log
+        self._resources = resources
         self._slots = Slots(ledger, settings.max_parallel_runs)
         self._digest = pipeline_digest()
         self._registry = MlflowRegistry(settings.mlflow, log=log)
@@ -103,13 +131,49 @@ class _Shared:
             reconciling.loop.wake()
             self._orchestrator.warm()
 
-        folder = Folder(settings.folder, settings.drops)
-        name, start_from = settings.name, settings.start_from
-        intake = Intake(model=name, bucket=folder, start_from=start_from, ledger=self.ledger, clock=clock, log=log)
+        source = self._google_source(settings, on_recorded) if settings.on_google else self._folder_source(settings, log)
+        intake = Intake(
+            model=settings.name,
+            bucket=source.bucket,
+            start_from=settings.start_from,
+            ledger=self.ledger,
+            announcements=source.announcements,
+            clock=clock,
+            log=log,
+            on_missed=source.on_missed,
+        )
         listing = BucketLoop(intake, interval_s=settings.listing_interval_s, on_recorded=on_recorded, log=log)
-        watch = FolderWatch(settings.folder, listing.ring, on_trouble=partial(_warn, log))
         crons = (self._cron(settings, intake, listing, reconciling),) if settings.schedule else ()
-        return _ModelParts(reconciling=reconciling, listing=listing, watches=(watch, *crons))
+        return _ModelParts(reconciling=reconciling, listing=listing, watches=(*source.watches(listing), *crons))
+
+    def _folder_source(self, settings: ModelSettings, log: FilteringBoundLogger) -> _Source:
+        announcements = Announcements(FOLDER_PATIENCE, clock)
+
+        def watches(listing: BucketLoop) -> tuple[Watch]:
+            def on_change() -> None:
+                announcements.begin()
+                listing.ring()
+
+            return (FolderWatch(settings.folder, on_change, on_trouble=partial(_warn, log)),)
+
+        return _Source(bucket=Folder(settings.folder, settings.drops), announcements=announcements, watches=watches)
+
+    def _google_source(self, settings: ModelSettings, on_recorded: Callable[[], None]) -> _Source:
+        google, announcements = self._google, Announcements(PUBSUB_PATIENCE, clock)
+        bucket = google.bucket(settings)
+        google.subscribe(settings, announcements, on_recorded)
+        return _Source(bucket=bucket, announcements=announcements, on_missed=partial(google.suspect, settings))
+
+    @cached_property
+    def _google(self) -> "GoogleParts":
+        """Made, and its libraries imported, when the first model wants it."""
+        from trainer_daemon.google_parts import GoogleParts
+
+        return GoogleParts(ledger=self.ledger, resources=self._resources, clock=clock, log=self._log)
+
+    def subscribers(self) -> tuple[Watch, ...]:
+        """What listens to Pub/Sub, once all models are known."""
+        return self._google.subscribers() if any(model.on_google for model in self._settings.models) else ()
 
     def _cron(self, settings: ModelSettings, intake: Intake, listing: BucketLoop, reconciling: ModelLoop) -> Watch:
         """What fired while the daemon was down is caught up once, but not what fired before there was one."""

@@ -130,9 +130,14 @@ class ModelSettings(_Section):
     ] = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the registered model.")
     bucket: Annotated[
         str,
-        Allowed("a folder, as file:///data/drops or data/drops"),
+        Allowed("a folder, as file:///data/drops or data/drops, or gs://bucket/prefix"),
         AfterValidator(values.bucket_uri),
-    ] = Field(description="The folder that the drops arrive in.")
+    ] = Field(description="Where the drops arrive: directly in this folder, or directly under this prefix.")
+    subscription: Annotated[
+        str,
+        Allowed("projects/<project>/subscriptions/<name>, or empty"),
+        AfterValidator(values.subscription_name),
+    ] = Field("", description="The Pub/Sub subscription that a gs:// bucket notifies; empty: drops are found by listing only.")
     drops: Annotated[
         str,
         Allowed("a file name with {period} in it once"),
@@ -196,8 +201,13 @@ class ModelSettings(_Section):
     promotion: PromotionSettings = Field(default_factory=PromotionSettings, description="When it is promoted.")
 
     @property
+    def on_google(self) -> bool:
+        """Whether `bucket` is one of Google Cloud Storage."""
+        return self.bucket.startswith("gs://")
+
+    @property
     def folder(self) -> Path:
-        """The folder that `bucket` names."""
+        """The folder that `bucket` names, when it is one."""
         return Path(unquote(urlsplit(self.bucket).path))
 
 
@@ -274,6 +284,19 @@ def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, fold
         settings = Settings.model_validate(merged.table, context={"folder": folder})
     except ValidationError as exc:
         raise ConfigError(*merged.problems, *explain(exc, Settings, merged)) from None
-    if merged.problems:
-        raise ConfigError(*merged.problems)
+    problems = (*merged.problems, *_emulators(settings, environ))
+    if problems:
+        raise ConfigError(*problems)
     return settings
+
+
+def _emulators(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Google's client libraries silently talk to whatever these variables name."""
+    if settings.environment != "production" or not any(model.on_google for model in settings.models):
+        return
+    for variable in ("STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"):
+        if environ.get(variable):
+            yield (
+                f'environment is "production", but the variable {variable} is set, which sends every call to an emulator: '
+                'unset it, or set environment = "development"'
+            )

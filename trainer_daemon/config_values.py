@@ -20,6 +20,8 @@ from trainer_daemon.policy.promotion import HIGHER_IS_BETTER
 BUILT_IN_PIPELINES = ("training", "hello")
 LEDGER_DRIVERS = {"sqlite": "sqlite3", "postgresql+psycopg": "psycopg"}
 _SQLITE = "sqlite:///"
+_GOOGLE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_SUBSCRIPTION = re.compile(r"projects/[^/\s]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -60,14 +62,37 @@ def tracking_uri(value: str, info: ValidationInfo) -> str:
 
 
 def bucket_uri(value: str, info: ValidationInfo) -> str:
-    """The folder of the drops as an absolute `file:///` URI."""
+    """The place of the drops: a folder as an absolute `file:///` URI, or `gs://bucket/prefix` without a slash at its end."""
     scheme, separator, rest = value.partition("://")
+    if scheme == "gs" and separator:
+        return _google_uri(rest)
     if separator and scheme != "file":
-        _refuse("must be a folder, as in file:///data/drops or data/drops; other kinds of buckets are not supported")
+        _refuse("must be a folder, as in file:///data/drops or data/drops, or gs://bucket/prefix; there are no other buckets")
     path = unquote(rest.removeprefix("localhost")) if separator else value
     if not path:
         _refuse("must name a folder, as in file:///data/drops")
     return absolute(path, _folder(info)).as_uri()
+
+
+def _google_uri(rest: str) -> str:
+    """The rules for names are cloud.google.com/storage/docs/buckets#naming and /objects#naming."""
+    bucket, _, prefix = rest.partition("/")
+    if not _GOOGLE_BUCKET.fullmatch(bucket):
+        _refuse("must be gs://bucket or gs://bucket/prefix; a bucket's name is of 3 to 222 small letters, digits, -, _ and .")
+    if prefix.startswith("/") or not prefix.isprintable():
+        _refuse("must be gs://bucket/prefix with one slash between them, and nothing invisible")
+    return f"gs://{bucket}/{prefix}".rstrip("/")
+
+
+def subscription_name(value: str, info: ValidationInfo) -> str:
+    """The full name of a Pub/Sub subscription, or empty; only buckets on Google Cloud notify by it."""
+    if not value:
+        return value
+    if not _SUBSCRIPTION.fullmatch(value):
+        _refuse("must be projects/<project>/subscriptions/<name>, the full name of a Pub/Sub subscription, or empty")
+    if not str(info.data.get("bucket", "gs://")).startswith("gs://"):
+        _refuse("needs a bucket that notifies by Pub/Sub, gs://bucket/prefix; a folder is watched without one")
+    return value
 
 
 def workspace_path(value: Path, info: ValidationInfo) -> Path:

@@ -93,10 +93,6 @@ class BucketLoop:
         """A schedule wants the bucket listed; nobody said that it has changed."""
         self.loop.wake()
 
-    def watched(self) -> None:
-        """The bucket is being watched from now on."""
-        self._intake.watching()
-
     def _work(self) -> Rest:
         source, self._changed = (Source.WATCH if self._changed else Source.LISTING), False
         listing = self._intake.list_bucket(source)
@@ -160,8 +156,6 @@ class Daemon:
         threading.Thread(target=self._parts.prepare, name="prepare", daemon=True).start()
         for watch in self._parts.watches:
             watch.start()
-        for bucket in self._parts.buckets:
-            bucket.watched()
         self._log.info("daemon_started", pid=os.getpid(), models=len(self._parts.models))
 
     def _watch_over(self, stopped: Stopped, *, until_idle: bool) -> str:

@@ -1,11 +1,12 @@
-"""The roles that adapters play for the reconciler; each Protocol's docstring is the contract its test suite checks."""
+"""The roles that adapters play for the daemon; each Protocol's docstring is the contract its test suite checks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.notifications import Message
 from trainer_daemon.policy.observations import Champion, Observation, Outcome
 
 
@@ -41,20 +42,64 @@ class Incomplete:
 
 
 Listed = Found | Ignored | Incomplete
+Known = Callable[[Sequence[str]], Mapping[str, str]]
+"""For some URIs, the signatures of those that are on record."""
 
 
 class Bucket(Protocol):
     """Where drops arrive."""
 
-    def list_drops(self, known: Mapping[str, tuple[str, DatasetVersion]]) -> Iterator[Listed]:
-        """Everything in the bucket whose name is one of a drop.
+    def list_drops(self, known: Known) -> Iterator[Sequence[Listed]]:
+        """Everything in the bucket whose name is one of a drop and that is not on record as it is now, page by page.
+
+        A page is small, and nothing is kept from one to the next: a bucket may hold more than memory does.
 
         Args:
-            known: By URI, the signature and the drop that an earlier listing found; what still has it is not read again.
+            known: What is on record; asked once or a few times for each page. An object that still has the signature on
+                record is left out, and its content is not read.
 
         Raises:
             TemporaryError: The bucket cannot be listed now.
+            PermanentError: It refuses to be listed.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message and how to acknowledge it."""
+
+    message: Message
+    ack: Callable[[], None]
+
+
+class Subscription(Protocol):
+    """One subscription, and at most one open stream of it."""
+
+    def open(self, *, on_arrival: Callable[[], None], on_end: Callable[[], None]) -> None:
+        """Open the stream.
+
+        Args:
+            on_arrival: Called, on any thread, when a message has arrived.
+            on_end: Called, on any thread, when the stream has ended by itself; `probe` tells why.
+
+        Raises:
+            TemporaryError: The service does not answer.
+            PermanentError: It refuses.
+        """
+
+    def probe(self) -> None:
+        """Return while the stream is open and the service answers.
+
+        Raises:
+            TemporaryError: It does not.
+            PermanentError: It refuses.
+        """
+
+    def take(self, limit: int) -> Sequence[Delivery]:
+        """Up to so many of the messages that wait, oldest first."""
+
+    def close(self) -> None:
+        """Close the stream; what was acknowledged before is sent, what still waits goes back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

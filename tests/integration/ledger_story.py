@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event
 from trainer_daemon.adapters.ledger import Change, Ledger
-from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
+from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Rejection, Source
 from trainer_daemon.policy.observations import Champion, Outcome, parse_evaluation
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Case, Decision, PromotionPolicy, judge
@@ -117,7 +117,7 @@ def a_whole_past(path: Path) -> Storyteller:
         source=Source.LISTING,
         occurred_at=NOW,
     )
-    story.ledger.reject(ignored, "month 13 does not exist", story.tick())
+    story.ledger.record([Rejection(event=ignored, subject="churn_data_2025_13.csv", why="month 13 does not exist")], story.tick())
     story.running(a_drop("2025-08"))
     story.queued(a_drop("2025-09"))
     story.arrives(a_drop("2025-10"))

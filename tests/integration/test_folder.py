@@ -7,14 +7,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from trainer_daemon.adapters.folder import Folder, _take_lease, has_writer_by_lease
 from trainer_daemon.errors import TemporaryError
-from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.ports import Bucket, Found, Ignored, Incomplete, Listed
 
 NAME = "churn_data_2025_03.csv"
@@ -217,19 +216,29 @@ def test_changed_bytes_of_same_size_and_time_are_seen(root: Path, folder: Folder
     assert after.drop.generation != before.drop.generation
 
 
-def test_known_files_are_not_read_again(root: Path, folder: Folder) -> None:
-    """Of two thousand known files none is read: what the listing says of them is what it was told."""
+def test_known_files_are_not_read_again(root: Path) -> None:
+    """Two thousand files are asked for in pages; those that are on record as they are now are left out, and none is opened."""
     for index in range(2000):
         (root / f"churn_data_{index // 12 + 1900}-{index % 12 + 1:02}.csv").write_text(f"a\n{index}\n")
-    known = {}
-    for seen in _list(folder):
-        assert isinstance(seen, Found)
-        told = DatasetVersion(uri=seen.drop.uri, generation="g", checksum="sha256:as told", period=seen.drop.period)
-        known[told.uri] = (seen.signature, told)
-    assert len(known) == 2000
-    again = list(folder.list_drops(known))
-    assert {seen.drop.checksum for seen in again if isinstance(seen, Found)} == {"sha256:as told"}
-    assert len(again) == 2000
+    opened: list[int] = []
+
+    def _open(descriptor: int) -> bool:
+        opened.append(descriptor)
+        return False
+
+    folder = Folder(root, TEMPLATE, has_writer=_open)
+    record = {seen.drop.uri: seen.signature for seen in _list(folder) if isinstance(seen, Found)}
+    assert len(record) == 2000
+    opened.clear()
+    asked: list[int] = []
+
+    def _known(uris: Sequence[str]) -> dict[str, str]:
+        asked.append(len(uris))
+        return {uri: record[uri] for uri in uris}
+
+    assert [list(page) for page in folder.list_drops(_known)] == [[]] * 4
+    assert asked == [500] * 4
+    assert opened == []
 
 
 def test_names_of_any_kind_become_uris(root: Path) -> None:
@@ -291,7 +300,7 @@ def test_missing_folder_is_temporary(tmp_path: Path) -> None:
     with pytest.raises(
         TemporaryError, match=r"cannot list the drops in .*/nowhere: No such file or directory; create the folder"
     ):
-        list(Folder(tmp_path / "nowhere", TEMPLATE).list_drops({}))
+        _list(Folder(tmp_path / "nowhere", TEMPLATE))
 
 
 @pytest.fixture
@@ -315,13 +324,13 @@ def _conforms(folder: Folder) -> Bucket:
     return folder
 
 
-def _list(folder: Folder) -> list[Listed]:
-    return list(folder.list_drops({}))
+def _list(folder: Folder, on_record: Mapping[str, str] | None = None) -> list[Listed]:
+    """Every page's entries."""
+    return [seen for page in folder.list_drops(lambda _: on_record or {}) for seen in page]
 
 
 def _found(folder: Folder, before: Found | None = None) -> Found:
     """The one drop in the folder."""
-    known = {before.drop.uri: (before.signature, before.drop)} if before else {}
-    [seen] = folder.list_drops(known)
+    [seen] = _list(folder, {before.drop.uri: before.signature} if before else None)
     assert isinstance(seen, Found)
     return seen

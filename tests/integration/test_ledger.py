@@ -19,7 +19,7 @@ from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.adapters.ledger.database import LATEST, MIGRATIONS
 from trainer_daemon.adapters.ledger.tables import metadata
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.events import DatasetVersion, Rejection
 from trainer_daemon.policy.plan import propose
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -68,10 +68,11 @@ def test_pending_events_come_in_the_order_of_their_arrival(ledger: Ledger) -> No
 
 def test_rejected_event_is_kept_and_never_pending(ledger: Ledger) -> None:
     """Once, however often it is seen."""
-    assert ledger.reject(a_drop_event(), "no such month", NOW)
-    assert not ledger.reject(a_drop_event(), "no such month", NOW)
+    rejection = Rejection(event=a_drop_event(), subject="d", why="no such month")
+    assert ledger.record([rejection, rejection], NOW) == [True, False]
+    assert ledger.record([rejection], NOW) == [False]
     assert ledger.next_pending(MODEL) is None
-    assert ledger.known_drops(MODEL) == {}
+    assert ledger.current(MODEL, [a_drop().uri]) == {}
 
 
 def test_what_arrives_later_is_current_where_the_store_has_no_order(ledger: Ledger) -> None:
@@ -79,7 +80,7 @@ def test_what_arrives_later_is_current_where_the_store_has_no_order(ledger: Ledg
     newer = a_drop(content="b", generation="0")
     ledger.record([a_drop_event(), a_drop_event(newer)], NOW)
     assert ledger.current(MODEL, [newer.uri, "file:///other"]) == {newer.uri: newer}
-    assert ledger.known_drops(MODEL) == {newer.uri: ("s", newer)}
+    assert ledger.signatures(MODEL, [newer.uri, "file:///other"]) == {newer.uri: "s"}
 
 
 def test_older_generation_that_comes_late_changes_nothing_where_the_store_orders_them(ledger: Ledger) -> None:

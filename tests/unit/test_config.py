@@ -100,6 +100,31 @@ def test_bucket_is_a_folder_however_it_is_written(bucket: str, folder: str) -> N
     assert model.bucket == Path(folder).as_uri()
 
 
+@pytest.mark.parametrize(
+    ("bucket", "place"),
+    [
+        ("gs://drops", "gs://drops"),
+        ("gs://drops/", "gs://drops"),
+        ("gs://drops/in/", "gs://drops/in"),
+        ("gs://drops/in/größe #1", "gs://drops/in/größe #1"),
+    ],
+)
+def test_bucket_is_on_google_however_it_is_written(bucket: str, place: str) -> None:
+    """A slash at the end means nothing; nothing is quoted, as in Google's own tools."""
+    model = the_model(bucket=bucket, subscription="projects/p/subscriptions/sub")
+    assert (model.bucket, model.on_google, model.subscription) == (place, True, "projects/p/subscriptions/sub")
+
+
+@pytest.mark.parametrize("variable", ["STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])
+def test_emulator_is_refused_in_production(variable: str) -> None:
+    """It would swallow every call; elsewhere, and without Google Cloud, the variable is nobody's business."""
+    on_google = {"bucket": "gs://drops/in"}
+    (problem,) = problems(a_table(environment="production", model=on_google), **{variable: "127.0.0.1:1"})
+    assert problem.startswith(f'environment is "production", but the variable {variable} is set')
+    assert checked(a_table(model=on_google), **{variable: "127.0.0.1:1"}).models[0].on_google
+    assert not checked(a_table(environment="production"), **{variable: "127.0.0.1:1"}).models[0].on_google
+
+
 @pytest.mark.parametrize(("label", "text"), [("Yes", "Yes"), (1, "1"), (True, "True")])
 def test_positive_label_is_text_however_it_is_written(label: object, text: str) -> None:
     """A drop is text, too."""
@@ -139,7 +164,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"models": [{"name": "churn"}]}, "models[churn].bucket is missing; it must be a folder"),
     ({"models": [{"name": "a-b", "bucket": "x"}, {"name": "A_b", "bucket": "y"}]}, "models must differ in their names by more"),
     (a_table(model={"name": "a b"}), 'models[a b].name is "a b", but must be up to 64 letters'),
-    (a_table(model={"bucket": "gs://b"}), 'models[churn].bucket is "gs://b", but must be a folder, as in file:///data/drops'),
+    (a_table(model={"bucket": "s3://b"}), 'models[churn].bucket is "s3://b", but must be a folder, as in file:///data/drops'),
+    (a_table(model={"bucket": "gs://b"}), 'models[churn].bucket is "gs://b", but must be gs://bucket or gs://bucket/prefix'),
+    (a_table(model={"bucket": "gs://My_Bucket/in"}), "a bucket's name is of 3 to 222 small letters"),
+    (a_table(model={"bucket": "gs://drops//in"}), "must be gs://bucket/prefix with one slash between them"),
+    (
+        a_table(model={"bucket": "gs://drops", "subscription": "trainer"}),
+        'subscription is "trainer", but must be projects/<project>/subscriptions/<name>',
+    ),
+    (a_table(model={"subscription": "projects/p/subscriptions/sub"}), "but needs a bucket that notifies by Pub/Sub"),
     (a_table(model={"bucket": ""}), 'models[churn].bucket is "", but must name a folder'),
     (a_table(model={"drops": "churn.csv"}), 'models[churn].drops is "churn.csv", but must contain {period} exactly once'),
     (a_table(model={"drops": "{period}{period}"}), "but must contain {period} exactly once"),

@@ -12,7 +12,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ from pathlib import Path
 from watchfiles import watch
 
 from trainer_daemon.errors import TemporaryError
-from trainer_daemon.policy.events import DatasetVersion, looks_like_drop, parse_period
-from trainer_daemon.ports import Found, Ignored, Incomplete, Listed
+from trainer_daemon.policy.events import NO_MONTH, DatasetVersion, looks_like_drop, parse_period
+from trainer_daemon.ports import Found, Ignored, Incomplete, Known, Listed
 
 _QUIET_S = 2.0
+_PAGE = 500
 _NO_LEASES = frozenset({errno.EINVAL, errno.EACCES, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
 
 
@@ -51,11 +52,8 @@ class Folder:
         self._clock = clock
         self._quiet_since: dict[str, tuple[str, float]] = {}
 
-    def list_drops(self, known: Mapping[str, tuple[str, DatasetVersion]]) -> Iterator[Listed]:
-        """Yield what is in the folder, by name; the content is read only of files whose signature is not known.
-
-        Args:
-            known: By URI, the signature and the drop that an earlier listing found.
+    def list_drops(self, known: Known) -> Iterator[Sequence[Listed]]:
+        """See `Bucket`; by name. The content is read only of files whose signature is not on record.
 
         Raises:
             TemporaryError: The folder cannot be listed.
@@ -66,25 +64,26 @@ class Folder:
             msg = f"cannot list the drops in {self._root}: {exc.strerror}; create the folder or correct `bucket`"
             raise TemporaryError(msg) from exc
         self._quiet_since = {name: self._quiet_since[name] for name in names if name in self._quiet_since}
-        for name in names:
-            period = parse_period(name, self._template)
-            if period is not None:
-                yield from self._look_at(name, period, known)
-            elif looks_like_drop(name, self._template):
-                yield Ignored(name=_printable(name), reason="the name has no possible month: months are 01 to 12")
+        for start in range(0, len(names), _PAGE):
+            yield list(self._page(names[start : start + _PAGE], known))
 
-    def _look_at(self, name: str, period: str, known: Mapping[str, tuple[str, DatasetVersion]]) -> Iterator[Listed]:
+    def _page(self, names: Sequence[str], known: Known) -> Iterator[Listed]:
+        periods = {name: period for name in names if (period := parse_period(name, self._template)) is not None}
+        signatures = known([(self._root / name).as_uri() for name in periods]) if periods else {}
+        for name in names:
+            if name in periods:
+                yield from self._look_at(name, periods[name], signatures)
+            elif looks_like_drop(name, self._template):
+                yield Ignored(name=_printable(name), reason=NO_MONTH)
+
+    def _look_at(self, name: str, period: str, signatures: Mapping[str, str]) -> Iterator[Listed]:
         path = self._root / name
         try:
             seen = path.stat()
             if (reason := self._unfit(path, seen)) is not None:
                 yield Ignored(name=_printable(name), reason=reason)
-                return
-            before = known.get(path.as_uri())
-            if before is not None and before[0] == _signature(seen):
-                yield Found(drop=before[1], signature=before[0], modified_at=_modified_at(seen))
-                return
-            yield self._read(path, period)
+            elif signatures.get(path.as_uri()) != _signature(seen):
+                yield self._read(path, period)
         except FileNotFoundError:
             if path.is_symlink():
                 yield Ignored(name=_printable(name), reason="it is a link to a file that does not exist")

@@ -54,7 +54,8 @@ def hints(seen: Status) -> Iterator[str]:
         yield f"How a run came to its end: `{session.command('explain', runs[-1].name)}`"
     else:
         model = session.model(seen.models[0].model)
-        yield f"Put a file named like {model.drops.format(period='2025_03')} into {model.folder} to have it trained."
+        place = model.bucket if model.on_google else model.folder
+        yield f"Put a file named like {model.drops.format(period='2025_03')} into {place} to have it trained."
 
 
 def _show_model(records: Records, out: "Console") -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
+NO_MONTH = "the name has no possible month: months are 01 to 12"
 _PERIOD = r"(?P<year>[0-9]{4})[-_]?(?P<month>[0-9]{2})"
 
 
@@ -74,6 +75,25 @@ class Event:
     force: bool = False
     by: str = ""
     signature: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Something that was received and can never become a valid event; it is kept, with the reason, and starts nothing.
+
+    Attributes:
+        subject: The name of what it is about.
+    """
+
+    event: Event
+    subject: str
+    why: str
+
+
+def no_drop(model: str, name: str, why: str, *, source: Source, at: datetime) -> Rejection:
+    """The rejection of an object that is named like a drop and is none: one per name and reason, whoever tells of it."""
+    event = Event(id=f"ignored:{model}:{name}#{why}", kind=EventKind.DROP, model=model, source=source, occurred_at=at)
+    return Rejection(event=event, subject=name, why=why)
 
 
 def drop_event_id(model: str, drop: DatasetVersion) -> str:

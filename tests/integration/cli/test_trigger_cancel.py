@@ -58,11 +58,12 @@ def test_trigger_without_a_name_asks_for_the_newest_drop(call: Call, known: Stor
 
 def test_trigger_never_changes_what_is_current(call: Call, known: Storyteller) -> None:
     """Although it names a drop: the bucket alone says which version is there, and that it was looked at."""
-    before = known.ledger.known_drops(MODEL)
+    before = {drop.period: drop for drop in known.ledger.newest_drops(MODEL, 99)}
     assert call("trigger", "--period", "2025-03").code == 0
     newer = a_drop("2025-03", content="b", generation="2")
     known.arrives(newer)
-    assert known.ledger.known_drops(MODEL) == {**before, newer.uri: ("s", newer)}
+    assert {drop.period: drop for drop in known.ledger.newest_drops(MODEL, 99)} == {**before, "2025-03": newer}
+    assert known.ledger.signatures(MODEL, [newer.uri]) == {newer.uri: "s"}
 
 
 def test_trigger_that_was_overtaken_leaves_the_newer_version_current(known: Storyteller) -> None:
@@ -70,7 +71,8 @@ def test_trigger_that_was_overtaken_leaves_the_newer_version_current(known: Stor
     chosen, newer = a_drop("2025-03"), a_drop("2025-03", content="b", generation="2")
     known.arrives(newer)
     record(Wish(), MODEL, chosen, open_session(Path("trainer.toml")))
-    assert known.ledger.known_drops(MODEL)[newer.uri] == ("s", newer)
+    assert known.ledger.current(MODEL, [newer.uri]) == {newer.uri: newer}
+    assert known.ledger.signatures(MODEL, [newer.uri]) == {newer.uri: "s"}
 
 
 def test_trigger_of_the_unknown_lists_what_is_known(call: Call, known: Storyteller) -> None:

@@ -53,8 +53,8 @@ def test_size_is_bounded(tmp_path: Path) -> None:
 
 def test_unknown_scheme_is_named() -> None:
     """A bucket that cannot be read yet is a matter of settings."""
-    with pytest.raises(BadSettings, match="only file:// is supported"):
-        read_drop(Drop(uri="gs://bucket/d.csv", generation="1", checksum="", period="2025-03"), max_bytes=MIB)
+    with pytest.raises(BadSettings, match="only file:// and gs:// are supported"):
+        read_drop(Drop(uri="s3://bucket/d.csv", generation="1", checksum="sha256:", period="2025-03"), max_bytes=MIB)
 
 
 READ_AND_REPORT = """

@@ -1,6 +1,6 @@
 """Opening the ledger's database: connection settings, migrations, and the translation of its errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ LATEST = "0001"
 """Newest migration; a test holds it against the scripts, so that a daemon need not import Alembic to know."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 10
+KEYS_PER_QUERY = 500
 
 
 def open_engine(url: str) -> Engine:
@@ -93,3 +94,9 @@ def translated() -> Iterator[None]:
     except SQLAlchemyError as exc:
         msg = f"ledger: {exc}"
         raise PermanentError(msg) from exc
+
+
+def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
+    """As many keys at a time as one statement may name."""
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        yield list(keys[start : start + KEYS_PER_QUERY])

@@ -7,14 +7,12 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
-from trainer_daemon.adapters.ledger.database import open_engine, translated
+from trainer_daemon.adapters.ledger.database import chunks, open_engine, translated
 from trainer_daemon.adapters.ledger.rows import drop_of, event_of, run_of
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs
 from trainer_daemon.policy.events import DatasetVersion, Event
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.runs import LIVE, OPEN, Run, RunState
-
-KEYS_PER_QUERY = 500
 
 
 class LedgerReader:
@@ -80,8 +78,7 @@ class LedgerReader:
         """What is there now under each of these URIs."""
         found: dict[str, DatasetVersion] = {}
         with self._reading() as connection:
-            for start in range(0, len(uris), KEYS_PER_QUERY):
-                some = list(uris[start : start + KEYS_PER_QUERY])
+            for some in chunks(uris):
                 rows = connection.execute(select(drops).where(drops.c.model == model, drops.c.uri.in_(some))).mappings()
                 found |= {row["uri"]: drop_of(row) for row in rows}
         return found
@@ -96,11 +93,14 @@ class LedgerReader:
         with self._reading() as connection:
             return tuple(drop_of(row) for row in connection.execute(query.limit(limit)).mappings())
 
-    def known_drops(self, model: str) -> dict[str, tuple[str, DatasetVersion]]:
-        """Signature and version of every current drop, by URI."""
+    def signatures(self, model: str, uris: Sequence[str]) -> dict[str, str]:
+        """The signature of what is known to be there under each of these URIs."""
+        found: dict[str, str] = {}
         with self._reading() as connection:
-            rows = connection.execute(select(drops).where(drops.c.model == model)).mappings()
-            return {row["uri"]: (row["signature"], drop_of(row)) for row in rows}
+            for some in chunks(uris):
+                query = select(drops.c.uri, drops.c.signature).where(drops.c.model == model, drops.c.uri.in_(some))
+                found |= {uri: signature for uri, signature in connection.execute(query)}  # noqa: C416 - rows are no tuples
+        return found
 
     def baseline(self, model: str) -> datetime | None:
         """When the model's bucket was first listed completely, None before that."""
@@ -137,8 +137,7 @@ class LedgerReader:
             keys = [row["key"] for row in rows]
             by_key: dict[str, list[Any]] = {key: [] for key in keys}
             decided: dict[tuple[str, int], Any] = {}
-            for start in range(0, len(keys), KEYS_PER_QUERY):
-                some = keys[start : start + KEYS_PER_QUERY]
+            for some in chunks(keys):
                 used = select(run_drops).where(run_drops.c.run_key.in_(some)).order_by(run_drops.c.run_key, run_drops.c.position)
                 for drop in connection.execute(used).mappings():
                     by_key[drop["run_key"]].append(drop)

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Update, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trainer_daemon.adapters.ledger.database import translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
-from trainer_daemon.adapters.ledger.rows import drop_values, event_values, plain_json, rules_json
-from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs, transitions
+from trainer_daemon.adapters.ledger.receiving import next_number, receive
+from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
+from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import DatasetVersion, Event, EventKind
+from trainer_daemon.policy.events import Event, Rejection
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -44,15 +45,10 @@ class Ledger(LedgerReader):
 
     # events
 
-    def record(self, batch: Sequence[Event], now: datetime) -> list[bool]:
-        """Write events down durably; for each, whether it was new. Only after this may a source acknowledge."""
+    def record(self, batch: Sequence[Event | Rejection], now: datetime) -> list[bool]:
+        """Write down durably what was received; for each, whether it was new. Only after this may a source acknowledge."""
         with translated(), self._engine.begin() as connection:
-            return [_record_one(connection, event, now) for event in batch]
-
-    def reject(self, event: Event, why: str, now: datetime) -> bool:
-        """Keep what can never become a valid event, with the reason; whether it was new."""
-        with translated(), self._engine.begin() as connection:
-            return _insert_event(connection, event, {"recorded_at": now, "outcome": "rejected", "why": why})
+            return receive(connection, batch, now)
 
     def settle(self, event: Event, *, outcome: str, why: str) -> None:
         """Close an event that starts nothing."""
@@ -64,7 +60,7 @@ class Ledger(LedgerReader):
         with translated(), self._engine.begin() as connection:
             values = {
                 "key": proposal.key,
-                "sequence": _next(connection, runs.c.sequence),
+                "sequence": next_number(connection, runs.c.sequence),
                 "model": event.model,
                 "period": proposal.drop.period,
                 "state": RunState.QUEUED.value,
@@ -154,33 +150,6 @@ class _Move:
     by: str = DAEMON
 
 
-def _record_one(connection: Connection, event: Event, now: datetime) -> bool:
-    new = _insert_event(connection, event, {"recorded_at": now})
-    if new and event.kind is EventKind.DROP and event.drop is not None:
-        _make_current(connection, event, event.drop)
-    return new
-
-
-def _insert_event(connection: Connection, event: Event, extra: Mapping[str, Any]) -> bool:
-    """Insert unless the id is known; the primary key is what decides."""
-    if connection.execute(select(events.c.id).where(events.c.id == event.id)).first():
-        return False
-    connection.execute(insert(events).values(**event_values(event), sequence=_next(connection, events.c.sequence), **extra))
-    return True
-
-
-def _make_current(connection: Connection, event: Event, drop: DatasetVersion) -> None:
-    """Remember the newest version of an object; an older one that comes late changes nothing where the store orders them."""
-    mine = and_(drops.c.model == event.model, drops.c.uri == drop.uri)
-    known = connection.execute(select(drops.c.position).where(mine)).scalar()
-    position = event.order if event.order is not None else (known or 0) + 1
-    values = {**drop_values(drop), "signature": event.signature, "position": position}
-    if known is None:
-        connection.execute(insert(drops).values(model=event.model, **values))
-    elif position > known:
-        connection.execute(update(drops).where(mine).values(values))
-
-
 def _close_event(connection: Connection, event_id: str, **values: str) -> None:
     mine = and_(events.c.id == event_id, events.c.outcome == "pending")
     _exactly_one(connection, update(events).where(mine).values(values), f"event {event_id} was acted on already")
@@ -243,8 +212,3 @@ def _exactly_one(connection: Connection, statement: Update, otherwise: str) -> N
 def _add_champion(connection: Connection, model: str, champion: Champion, *, cause: str, now: datetime) -> None:
     row = {"model": model, "version": champion.version, "run_key": champion.run_key, "period": champion.period}
     connection.execute(insert(champions).values(**row, schema=plain_json(champion.schema), cause=cause, at=now))
-
-
-def _next(connection: Connection, column: Column[int]) -> int:
-    """The next number of a sequence; the transaction holds the write lock, and a unique key guards it elsewhere."""
-    return connection.execute(select(func.coalesce(func.max(column), 0) + 1)).scalar_one()

@@ -1,0 +1,78 @@
+"""Reading a drop from Google Cloud Storage: the generation that the run was launched for, byte by byte as it was uploaded."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.storage import Blob, Client
+
+from pipelines.errors import DropChanged
+from pipelines.parameters import Drop
+from pipelines.progress import say
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+CHUNK_BYTES = 8 << 20
+"""Each is a request of its own, with retries: a connection that breaks costs no more than one."""
+
+
+@contextmanager
+def open_google_object(drop: Drop) -> Iterator[BinaryIO]:
+    """Open `gs://bucket/object` at the drop's generation.
+
+    An upload of the same bytes replaces the generation, unless the bucket keeps old ones, but not the content; then the
+    newer one is read.
+
+    Raises:
+        DropChanged: The object is gone or holds other bytes; also while reading.
+    """
+    with Client(project=None) as client:  # objects belong to buckets, and only those to projects
+        blob = _find(client, drop)
+        # without raw_download the service would unpack what is stored with Content-Encoding: gzip, and the checksum not fit
+        content = blob.open("rb", chunk_size=CHUNK_BYTES, raw_download=True, if_generation_match=blob.generation)
+        with io.BufferedReader(_Content(content, drop)) as stream:
+            yield stream
+
+
+def _find(client: Client, drop: Drop) -> Blob:
+    bucket, _, name = drop.uri.removeprefix("gs://").partition("/")
+    pinned = client.bucket(bucket).get_blob(name, generation=int(drop.generation))
+    if pinned is not None:
+        return pinned
+    current = client.bucket(bucket).get_blob(name)
+    if current is None:
+        msg = f"{drop.uri} is no longer there"
+        raise DropChanged(msg)
+    actual = f"crc32c:{current.crc32c}:{current.size}"
+    if actual != drop.checksum:
+        msg = (
+            f"{drop.uri} changed since this run was launched: expected generation {drop.generation}, {drop.checksum}, "
+            f"found {current.generation}, {actual}"
+        )
+        raise DropChanged(msg)
+    say(f"generation {drop.generation} was replaced by {current.generation} with the same bytes, which is read")
+    return current
+
+
+class _Content(io.RawIOBase):
+    """The object's bytes; an object that goes away meanwhile has changed."""
+
+    def __init__(self, content: BinaryIO, drop: Drop) -> None:
+        super().__init__()
+        self._content, self._drop = content, drop
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int:
+        view = memoryview(buffer)
+        try:
+            data = self._content.read(len(view))
+        except (NotFound, PreconditionFailed) as exc:
+            msg = f"{self._drop.uri} was replaced or removed while it was read"
+            raise DropChanged(msg) from exc
+        view[: len(data)] = data
+        return len(data)

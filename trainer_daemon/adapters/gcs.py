@@ -1,0 +1,152 @@
+"""Google Cloud Storage as the bucket: lists the drops in it, page by page. Decides nothing about them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from google.api_core import exceptions
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.cloud.storage import Blob, Client
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from trainer_daemon.errors import ConfigError, InvalidEvent, PermanentError, TemporaryError
+from trainer_daemon.policy.events import NO_MONTH, looks_like_drop, parse_period
+from trainer_daemon.policy.objects import Place, StoredObject, parse_object
+from trainer_daemon.ports import Found, Ignored, Known, Listed
+
+PAGE = 1000
+NO_CREDENTIALS = (
+    "Google Cloud is used, but there are no application default credentials; get them: gcloud auth application-default login, "
+    "or run as a service account"
+)
+_CHECK_TIMEOUT_S = 10.0
+_TIMEOUT_S = 30.0
+_RETRY = DEFAULT_RETRY.with_timeout(60.0)
+_FIELDS = "items(name,generation,crc32c,size,timeCreated),nextPageToken"
+_PASSING = frozenset({408, 429})
+
+
+def open_client() -> Client:
+    """A client with application default credentials, or of the emulator that STORAGE_EMULATOR_HOST names.
+
+    Raises:
+        ConfigError: There are no such credentials.
+    """
+    try:
+        return Client(project=None)  # objects belong to buckets, and only those to projects
+    except DefaultCredentialsError as exc:
+        raise ConfigError(NO_CREDENTIALS) from exc
+
+
+class StorageBucket:
+    """The drops directly under a prefix; see `Bucket`.
+
+    Args:
+        place: Where they are.
+        client: Of the storage service.
+        page: How many objects are listed at a time.
+    """
+
+    def __init__(self, place: Place, client: Client, *, page: int = PAGE) -> None:
+        self._place = place
+        self._client = client
+        self._page = page
+
+    def check(self) -> None:
+        """Ask once whether the bucket can be listed.
+
+        Raises:
+            ConfigError: It does not exist or may not be listed; the sentence holds the command that would change it.
+            TemporaryError: The service does not answer.
+            PermanentError: It refuses for another reason.
+        """
+        bucket, uri = self._place.bucket, self._place.uri
+        try:
+            with self._translated():
+                next(self._client.list_blobs(bucket, max_results=1, timeout=_CHECK_TIMEOUT_S, retry=None).pages, None)
+        except PermanentError as exc:
+            match exc.__cause__:
+                case exceptions.NotFound():
+                    problem = f"there is none; create it: gcloud storage buckets create gs://{bucket} --location=LOCATION"
+                case exceptions.Forbidden() | exceptions.Unauthorized():
+                    command = f"gcloud storage buckets add-iam-policy-binding gs://{bucket} --member={_member(self._client)}"
+                    problem = f"it may not be read; allow it: {command} --role=roles/storage.objectViewer"
+                case _:
+                    raise
+            raise ConfigError(f'bucket is "{uri}", but {problem}') from exc  # noqa: EM102, TRY003 - one sentence of many
+
+    def list_drops(self, known: Known) -> Iterator[Sequence[Listed]]:
+        """See `Bucket`; objects in folders below the prefix are none of its drops."""
+        pages = self._pages()
+        while (page := self._next(pages)) is not None:
+            yield self._compare(page, known)
+
+    def _pages(self) -> Iterator[Sequence[Blob]]:
+        pages: Iterator[Sequence[Blob]] = self._client.list_blobs(
+            self._place.bucket,
+            prefix=self._place.listed_prefix,
+            delimiter="/",
+            fields=_FIELDS,
+            page_size=self._page,
+            timeout=_TIMEOUT_S,
+            retry=_RETRY,
+        ).pages
+        return pages
+
+    def _next(self, pages: Iterator[Sequence[Blob]]) -> list[Blob] | None:
+        """The next page, None after the last one; this is where the service is called."""
+        with self._translated():
+            page = next(pages, None)
+            return None if page is None else list(page)
+
+    def _compare(self, page: Sequence[Blob], known: Known) -> list[Listed]:
+        listed = [item for blob in page if (item := self._look_at(blob)) is not None]
+        uris = [item.drop.uri for item in listed if isinstance(item, Found)]
+        signatures = known(uris) if uris else {}
+        return [item for item in listed if isinstance(item, Ignored) or signatures.get(item.drop.uri) != item.signature]
+
+    def _look_at(self, blob: Blob) -> Found | Ignored | None:
+        name = self._place.name_within(self._place.bucket, blob.name) or ""
+        period = parse_period(name, self._place.template)
+        if period is None:
+            return Ignored(name=name, reason=NO_MONTH) if looks_like_drop(name, self._place.template) else None
+        try:
+            return _found(parse_object(self._place.bucket, _resource(blob)), period)
+        except InvalidEvent as exc:
+            return Ignored(name=name, reason=str(exc))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        what = f"cannot list the drops in {self._place.uri}"
+        try:
+            yield
+        except exceptions.ClientError as exc:
+            error = TemporaryError if exc.code in _PASSING else PermanentError
+            msg = f"{what}: {exc.message}"
+            raise error(msg) from exc
+        except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:  # requests tells its own troubles by OSError
+            msg = f"{what}: {exc}"
+            raise TemporaryError(msg) from exc
+
+
+def _found(stored: StoredObject, period: str) -> Found:
+    drop = stored.drop(period)
+    return Found(drop=drop, signature=drop.generation, modified_at=stored.created_at, order=stored.generation)
+
+
+def _resource(blob: Blob) -> dict[str, Any]:
+    """The object's resource as the service sent it."""
+    created = blob.time_created
+    return {
+        "name": blob.name,
+        "generation": str(blob.generation),
+        "crc32c": blob.crc32c,
+        "size": str(blob.size),
+        "timeCreated": created.isoformat() if created else None,
+    }
+
+
+def _member(client: Client) -> str:
+    """Whom to grant a role: the account of the credentials, when they tell."""
+    account = getattr(getattr(client, "_credentials", None), "service_account_email", "")
+    return f"serviceAccount:{account}" if account and account != "default" else "serviceAccount:THE_ACCOUNT_OF_THE_DAEMON"

@@ -1,0 +1,95 @@
+"""What sources deliver, written down in a handful of statements for a whole batch, inside the caller's transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Connection, and_, bindparam, func, insert, select, update
+
+from trainer_daemon.adapters.ledger.database import chunks
+from trainer_daemon.adapters.ledger.rows import drop_values, event_values
+from trainer_daemon.adapters.ledger.tables import drops, events
+from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Rejection
+
+_NO_DROP = drop_values(DatasetVersion(uri="", generation="", checksum="", period=""))
+_Key = tuple[str, str]
+
+
+def receive(connection: Connection, batch: Sequence[Event | Rejection], now: datetime) -> list[bool]:
+    """Write down what is new in a batch; for each of its entries, whether it was. The id of an event decides.
+
+    Args:
+        connection: In a transaction that holds the write lock.
+        batch: In the order of arrival.
+        now: Becomes the time of record.
+    """
+    known = _known(connection, [_event(entry).id for entry in batch])
+    fresh: list[Event | Rejection] = []
+    news = []
+    for entry in batch:
+        event_id = _event(entry).id
+        news.append(event_id not in known)
+        if news[-1]:
+            fresh.append(entry)
+            known.add(event_id)
+    if fresh:
+        first = next_number(connection, events.c.sequence)
+        connection.execute(insert(events), [_row(entry, now, first + at) for at, entry in enumerate(fresh)])
+        _make_current(connection, [entry for entry in fresh if isinstance(entry, Event) and entry.kind is EventKind.DROP])
+    return news
+
+
+def next_number(connection: Connection, column: Column[int]) -> int:
+    """The next number of a sequence; the transaction holds the write lock, and a unique key guards it elsewhere."""
+    return connection.execute(select(func.coalesce(func.max(column), 0) + 1)).scalar_one()
+
+
+def _event(entry: Event | Rejection) -> Event:
+    return entry.event if isinstance(entry, Rejection) else entry
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
+    queries = (select(events.c.id).where(events.c.id.in_(some)) for some in chunks(ids))
+    return {found for query in queries for found in connection.execute(query).scalars()}
+
+
+def _row(entry: Event | Rejection, now: datetime, sequence: int) -> dict[str, Any]:
+    """Every column in every row, as a statement for many rows wants it."""
+    rejected = isinstance(entry, Rejection)
+    closed = {"outcome": "rejected" if rejected else "pending", "why": entry.why if isinstance(entry, Rejection) else ""}
+    return {**_NO_DROP, **event_values(_event(entry)), **closed, "recorded_at": now, "sequence": sequence}
+
+
+def _make_current(connection: Connection, arrivals: Sequence[Event]) -> None:
+    """Remember the newest version of each object; an older one that comes late changes nothing where the store orders them."""
+    positions = _positions(connection, arrivals)
+    before = frozenset(positions)
+    newest: dict[_Key, dict[str, Any]] = {}
+    for event in arrivals:
+        if event.drop is None:
+            continue
+        key = (event.model, event.drop.uri)
+        position = event.order if event.order is not None else positions.get(key, 0) + 1
+        if key not in positions or position > positions[key]:
+            positions[key] = position
+            newest[key] = {**drop_values(event.drop), "signature": event.signature, "position": position, "model": event.model}
+    _put(connection, insert(drops), (row for key, row in newest.items() if key not in before))
+    mine = and_(drops.c.model == bindparam("key_model"), drops.c.uri == bindparam("key_uri"))
+    changed = ({**row, "key_model": key[0], "key_uri": key[1]} for key, row in newest.items() if key in before)
+    _put(connection, update(drops).where(mine), changed)
+
+
+def _positions(connection: Connection, arrivals: Sequence[Event]) -> dict[_Key, int]:
+    """Of the objects of these arrivals that are known already."""
+    found: dict[_Key, int] = {}
+    for model in {event.model for event in arrivals}:
+        uris = sorted({event.drop.uri for event in arrivals if event.drop is not None and event.model == model})
+        for some in chunks(uris):
+            query = select(drops.c.uri, drops.c.position).where(drops.c.model == model, drops.c.uri.in_(some))
+            found |= {(model, uri): position for uri, position in connection.execute(query)}
+    return found
+
+
+def _put(connection: Connection, statement: Any, rows: Iterable[Mapping[str, Any]]) -> None:  # noqa: ANN401 - insert or update
+    if values := list(rows):
+        connection.execute(statement, values)

@@ -1,0 +1,55 @@
+"""Who told of a drop first: what a listing finds and no notification tells of for too long was missed by notifications."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from trainer_daemon.policy.events import Event
+
+Clock = Callable[[], datetime]
+
+
+class Announcements:
+    """The drops that a listing found first, until they are announced or overdue. Sources and listings use it from their threads.
+
+    Args:
+        patience: How long a notification may take.
+        clock: Now, in UTC.
+    """
+
+    def __init__(self, patience: timedelta, clock: Clock) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._awaited: dict[str, Event] = {}
+        self._since: datetime | None = None
+
+    def begin(self) -> None:
+        """Notifications are on from now; what came before cannot be missed by them."""
+        with self._lock:
+            self._since = self._since or self._clock()
+
+    def expect(self, event: Event) -> None:
+        """A listing has found a drop, and is about to record it: a notification ought to come."""
+        with self._lock:
+            if self._since is not None and event.occurred_at > self._since:
+                self._awaited[event.id] = event
+
+    def announce(self, event_id: str) -> None:
+        """A notification has come, or somebody recorded the drop before."""
+        with self._lock:
+            self._awaited.pop(event_id, None)
+
+    def announce_all(self) -> None:
+        """A notification that names nothing: something has changed."""
+        with self._lock:
+            self._awaited.clear()
+
+    def take_overdue(self) -> tuple[Event, ...]:
+        """The drops that nobody told of in time; each is returned once."""
+        with self._lock:
+            latest = self._clock() - self._patience
+            overdue = tuple(event for event in self._awaited.values() if event.occurred_at < latest)
+            for event in overdue:
+                del self._awaited[event.id]
+        return overdue
