@@ -2,11 +2,11 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
-from google.cloud.storage import Blob, Client
+from google.cloud.storage import Bucket, Client
 
 from pipelines.errors import DropChanged
 from pipelines.parameters import Drop
@@ -29,20 +29,23 @@ def open_google_object(drop: Drop) -> Iterator[BinaryIO]:
     Raises:
         DropChanged: The object is gone or holds other bytes; also while reading.
     """
-    with Client(project=None) as client:  # objects belong to buckets, and only those to projects
-        blob = _find(client, drop)
+    with closing(Client(project=None)) as client:  # objects belong to buckets, and only those to projects
+        bucket, _, name = drop.uri.removeprefix("gs://").partition("/")
+        generation = _current_generation(client.bucket(bucket), name, drop)
+        # a blob that was fetched would be read by its media link, which need not name the generation
+        blob = client.bucket(bucket).blob(name, generation=generation)
         # without raw_download the service would unpack what is stored with Content-Encoding: gzip, and the checksum not fit
-        content = blob.open("rb", chunk_size=CHUNK_BYTES, raw_download=True, if_generation_match=blob.generation)
+        content = blob.open("rb", chunk_size=CHUNK_BYTES, raw_download=True, if_generation_match=generation)
         with io.BufferedReader(_Content(content, drop)) as stream:
             yield stream
 
 
-def _find(client: Client, drop: Drop) -> Blob:
-    bucket, _, name = drop.uri.removeprefix("gs://").partition("/")
-    pinned = client.bucket(bucket).get_blob(name, generation=int(drop.generation))
+def _current_generation(bucket: Bucket, name: str, drop: Drop) -> int:
+    """The drop's own generation, or the one that replaced it with the same bytes."""
+    pinned = bucket.get_blob(name, generation=int(drop.generation))
     if pinned is not None:
-        return pinned
-    current = client.bucket(bucket).get_blob(name)
+        return int(pinned.generation)
+    current = bucket.get_blob(name)
     if current is None:
         msg = f"{drop.uri} is no longer there"
         raise DropChanged(msg)
@@ -54,7 +57,7 @@ def _find(client: Client, drop: Drop) -> Blob:
         )
         raise DropChanged(msg)
     say(f"generation {drop.generation} was replaced by {current.generation} with the same bytes, which is read")
-    return current
+    return int(current.generation)
 
 
 class _Content(io.RawIOBase):

@@ -66,40 +66,44 @@ class Bucket(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A message and how to acknowledge it."""
+    """A message that was delivered, and the receipt that acknowledges this delivery of it."""
 
     message: Message
-    ack: Callable[[], None]
+    receipt: str
 
 
 class Subscription(Protocol):
-    """One subscription, and at most one open stream of it."""
+    """One subscription, and at most one open stream of it.
+
+    Every call has a deadline; raises TemporaryError when the service does not answer, PermanentError when it refuses.
+    """
 
     def open(self, *, on_arrival: Callable[[], None], on_end: Callable[[], None]) -> None:
         """Open the stream.
 
         Args:
-            on_arrival: Called, on any thread, when a message has arrived.
-            on_end: Called, on any thread, when the stream has ended by itself; `probe` tells why.
-
-        Raises:
-            TemporaryError: The service does not answer.
-            PermanentError: It refuses.
+            on_arrival: Called, on any thread, when messages have arrived.
+            on_end: Called, on any thread, when the stream has ended.
         """
 
     def probe(self) -> None:
-        """Return while the stream is open and the service answers.
-
-        Raises:
-            TemporaryError: It does not.
-            PermanentError: It refuses.
-        """
+        """Return while the stream is open and the service answers; otherwise raise what ended it."""
 
     def take(self, limit: int) -> Sequence[Delivery]:
         """Up to so many of the messages that wait, oldest first."""
 
-    def close(self) -> None:
-        """Close the stream; what was acknowledged before is sent, what still waits goes back."""
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the service never to deliver these messages again."""
+
+    def hold(self, deliveries: Sequence[Delivery]) -> None:
+        """Ask the service not to deliver these messages again while they cannot be recorded."""
+
+    def close(self, give_back: Sequence[Delivery] = ()) -> None:
+        """Close the stream; raises nothing.
+
+        Args:
+            give_back: What the service is to deliver again at once, to whoever comes.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from trainer_daemon.ports import Delivery, Subscription
 
 Clock = Callable[[], datetime]
 BATCH = 500
+EVERYTHING = 1_000_000
 READY_S = 0.25
 """How often a stream that may not open yet looks whether it may."""
 QUIET_S = 30.0
@@ -73,6 +74,7 @@ class Subscriber:
         self._open = False
         self._alive_at: datetime | None = None
         self._suspicion = ""
+        self._renewed = ""
         self._failures = 0
         self._look_at = 0.0
         self._urgent = threading.Event()
@@ -83,12 +85,13 @@ class Subscriber:
         self._loop.start()
 
     def close(self) -> None:
-        """Record what waits, and end."""
+        """Record what waits, give back what cannot be recorded, and end."""
         self._loop.stop()
-        if self._loop.join(CLOSE_S):
-            with suppress(TrainerError):  # what was not acknowledged is delivered again
-                self._record()
-        self._subscription.close()
+        if not self._loop.join(CLOSE_S):
+            return  # it is in the middle of a call; the process ends soon, and leases do, too
+        with suppress(TrainerError):  # what was not acknowledged is delivered again
+            self._record()
+        self._subscription.close(give_back=[*self._held, *self._subscription.take(EVERYTHING)])
 
     def suspect(self, missed_at: datetime) -> None:
         """A drop of that time was found by a listing only: unless the stream has lived since, it is dead without knowing it."""
@@ -102,24 +105,35 @@ class Subscriber:
         self._loop.wake()
 
     def _work(self) -> Rest:
-        if self._record():
-            self._alive_at, self._failures = self._clock(), 0
-            return Rest(seconds=0.0)
+        more = self._record()
         if self._urgent.is_set() or time.monotonic() >= self._look_at:
             self._urgent.clear()
             self._look_at = time.monotonic() + self._look()
-        return Rest(seconds=max(0.0, self._look_at - time.monotonic()), idle=True)
+        return Rest(seconds=0.0 if more else max(0.0, self._look_at - time.monotonic()), idle=not more)
 
     def _record(self) -> bool:
-        """Durable first, then ack; what could not be recorded is held, and its lease extended, until it can."""
+        """Durable first, then ack: whether there was something."""
         self._held = self._held or self._subscription.take(BATCH)
         if not self._held:
             return False
-        self._inbox.receive([delivery.message for delivery in self._held])
-        for delivery in self._held:
-            delivery.ack()
-        self._held = ()
+        try:
+            self._inbox.receive([delivery.message for delivery in self._held])
+        except TrainerError:
+            self._hold()
+            raise
+        held, self._held = self._held, ()
+        self._alive_at = self._clock()
+        try:
+            self._subscription.ack(held)
+        except (TemporaryError, PermanentError) as exc:  # they are delivered again, and known then
+            self._look_at = time.monotonic() + self._give_up(exc)
         return True
+
+    def _hold(self) -> None:
+        """Nothing may be delivered again and again, and end as a dead letter, only because it cannot be recorded now."""
+        self._held = [*self._held, *self._subscription.take(EVERYTHING)]
+        with suppress(TrainerError):
+            self._subscription.hold(self._held)
 
     def _look(self) -> float:
         """See that the stream is open; returns in how many seconds to look again."""
@@ -129,16 +143,12 @@ class Subscriber:
             if not self._open:
                 return self._reopen()
             self._subscription.probe()
-        except (TemporaryError, PermanentError) as exc:
+        except TemporaryError as exc:
+            return self._give_up(exc) if self._failures or self._renewed or not self._open else self._renew(exc)
+        except PermanentError as exc:
             return self._give_up(exc)
-        self._failures = 0
+        self._failures, self._renewed = 0, ""
         return self._quiet_s
-
-    def _restart(self) -> None:
-        reason, self._suspicion = self._suspicion, ""
-        self._log.warning("stream_restarted", reason=reason)
-        self._open = False
-        self._subscription.close()
 
     def _reopen(self) -> float:
         if not self._inbox.listed:
@@ -146,14 +156,33 @@ class Subscriber:
         self._subscription.open(on_arrival=self._loop.wake, on_end=self._attend)
         self._open, self._alive_at = True, self._clock()
         self._inbox.began()
-        self._log.info("stream_opened")
+        if self._renewed:
+            self._log.debug("stream_opened", reason=self._renewed)
+        else:
+            self._log.info("stream_opened")
         return self._quiet_s
+
+    def _restart(self) -> None:
+        reason, self._suspicion = self._suspicion, ""
+        self._log.warning("stream_restarted", reason=reason)
+        self._leave()
+
+    def _renew(self, end: TemporaryError) -> float:
+        """The service ends every stream now and then: that alone is no trouble, unless it happens again at once."""
+        self._renewed = str(end)
+        self._leave()
+        return 0.0
+
+    def _leave(self) -> None:
+        """Close the stream; what has come by it already is recorded next."""
+        self._open = False
+        self._held = [*self._held, *self._subscription.take(EVERYTHING)]
+        self._subscription.close()
 
     def _give_up(self, error: TrainerError) -> float:
         """Say what is wrong, and try again on a new connection after a growing pause."""
-        self._open = False
-        self._subscription.close()
-        self._failures += 1
+        self._leave()
+        self._failures, self._renewed = self._failures + 1, ""
         longest_s: float = min(PAUSE_S_MIN * 2 ** min(self._failures - 1, 10), PAUSE_S_MAX)
         pause_s: float = longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         told = {"reason": str(error), "retry_in_s": round(pause_s, 1), "failures": self._failures}

@@ -21,7 +21,7 @@ NO_CREDENTIALS = (
 )
 _CHECK_TIMEOUT_S = 10.0
 _TIMEOUT_S = 30.0
-_RETRY = DEFAULT_RETRY.with_timeout(60.0)
+_RETRY_S = 60.0
 _FIELDS = "items(name,generation,crc32c,size,timeCreated),nextPageToken"
 _PASSING = frozenset({408, 429})
 
@@ -45,12 +45,14 @@ class StorageBucket:
         place: Where they are.
         client: Of the storage service.
         page: How many objects are listed at a time.
+        retry_s: How long a page is asked for again before the listing gives up.
     """
 
-    def __init__(self, place: Place, client: Client, *, page: int = PAGE) -> None:
+    def __init__(self, place: Place, client: Client, *, page: int = PAGE, retry_s: float = _RETRY_S) -> None:
         self._place = place
         self._client = client
         self._page = page
+        self._retry = DEFAULT_RETRY.with_timeout(retry_s)
 
     def check(self) -> None:
         """Ask once whether the bucket can be listed.
@@ -89,7 +91,7 @@ class StorageBucket:
             fields=_FIELDS,
             page_size=self._page,
             timeout=_TIMEOUT_S,
-            retry=_RETRY,
+            retry=self._retry,
         ).pages
         return pages
 

@@ -1,33 +1,32 @@
 """A Pub/Sub subscription by streaming pull: messages wait in a queue until somebody takes them. Decides nothing about them.
 
-The library keeps a stream open by itself over what it considers passing errors, and says nothing; so a look at the subscription
-tells whether the service answers at all. Every opening uses a connection of its own.
+This uses the streaming call of the client library itself, not its `subscribe`: that one hides every error that it takes for a
+passing one, opens streams again after they were closed, and blocks for ten seconds when it is closed while the service is away.
+Here a stream that ends has ended, with a reason; opening it again is the subscriber's business. Each has a connection of its own.
 """
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import TimeoutError as StillClosing
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from datetime import UTC
+from typing import Any
 
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud.pubsub_v1 import SubscriberClient
-from google.cloud.pubsub_v1.subscriber.message import Message as Received
-from google.cloud.pubsub_v1.subscriber.scheduler import Scheduler
-from google.cloud.pubsub_v1.types import FlowControl
+from google.pubsub_v1.types import StreamingPullRequest, StreamingPullResponse
 
 from trainer_daemon.errors import ConfigError, PermanentError, TemporaryError
 from trainer_daemon.policy.notifications import Message
 from trainer_daemon.ports import Delivery
 
-if TYPE_CHECKING:
-    from google.cloud.pubsub_v1.subscriber.futures import StreamingPullFuture
-
 CALL_TIMEOUT_S = 10.0
-CLOSE_S = 2.0
+CLOSE_S = 1.0
 LEASE_S = 10
 """The least that the service allows: what a killed daemon had not acknowledged is delivered again this soon."""
+HOLD_S = 600
+"""The most that the service allows, and longer than the longest pause between two attempts to record something."""
 MESSAGES_MAX = 1000
 BYTES_MAX = 16 << 20
 _REFUSALS = (
@@ -36,11 +35,12 @@ _REFUSALS = (
     exceptions.Unauthenticated,
     exceptions.InvalidArgument,
     exceptions.FailedPrecondition,
+    DefaultCredentialsError,
 )
 
 
 class PubsubSubscription:
-    """See `Subscription`.
+    """See `Subscription`. Only one thread may use it.
 
     Args:
         name: `projects/<project>/subscriptions/<name>`.
@@ -49,8 +49,7 @@ class PubsubSubscription:
     def __init__(self, name: str) -> None:
         self._name = name
         self._client: SubscriberClient | None = None
-        self._stream: StreamingPullFuture | None = None
-        self._waiting = _Waiting()
+        self._stream: _Stream | None = None
 
     def check(self) -> None:
         """Ask once whether the subscription can be used.
@@ -61,8 +60,7 @@ class PubsubSubscription:
             PermanentError: It refuses for another reason.
         """
         try:
-            with self._translated():
-                self._ask()
+            self._ask()
         except PermanentError as exc:
             match exc.__cause__:
                 case exceptions.NotFound():
@@ -79,52 +77,60 @@ class PubsubSubscription:
 
     def open(self, *, on_arrival: Callable[[], None], on_end: Callable[[], None]) -> None:
         """See `Subscription`."""
+        client = self._ask()
         with self._translated():
-            self._ask()
-            assert self._client is not None  # noqa: S101 - asked a line above
-            self._waiting = _Waiting(on_arrival)
-            self._stream = self._client.subscribe(
-                self._name,
-                callback=_never,
-                flow_control=FlowControl(
-                    max_messages=MESSAGES_MAX, max_bytes=BYTES_MAX, max_duration_per_lease_extension=LEASE_S
-                ),
-                scheduler=self._waiting,
-            )
-        self._stream.add_done_callback(lambda _: on_end())
+            self._stream = _Stream(client, self._name, on_arrival=on_arrival, on_end=on_end)
 
     def probe(self) -> None:
         """See `Subscription`."""
-        stream = self._stream
-        if stream is None or not stream.done():
+        if self._stream is not None:
+            self._stream.beat()
             with self._translated():
-                self._ask()
-            return
-        with self._translated():
-            stream.result(timeout=0)
-        msg = f"pubsub {self._name}: the stream has ended"
-        raise TemporaryError(msg)
+                self._stream.check()
+        self._ask()
 
     def take(self, limit: int) -> Sequence[Delivery]:
         """See `Subscription`."""
-        return [Delivery(message=_message(received), ack=received.ack) for received in self._waiting.take(limit)]
+        return self._stream.take(limit) if self._stream is not None else ()
 
-    def close(self) -> None:
-        """See `Subscription`; does nothing when the stream is closed."""
-        client, stream = self._client, self._stream
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Subscription`."""
+        if self._client is None or not deliveries:
+            return
+        # of receipts that ran out, a subscription with exactly-once delivery says so: those messages come again
+        with self._translated(), suppress(exceptions.FailedPrecondition):
+            ids = [delivery.receipt for delivery in deliveries]
+            self._client.acknowledge(subscription=self._name, ack_ids=ids, retry=None, timeout=CALL_TIMEOUT_S)
+
+    def hold(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Subscription`."""
+        self._extend(deliveries, HOLD_S)
+
+    def close(self, give_back: Sequence[Delivery] = ()) -> None:
+        """See `Subscription`."""
+        if self._stream is not None:
+            self._stream.close()  # first: what is given back would come by it again
+        with suppress(TemporaryError, PermanentError):
+            self._extend(give_back, 0)
+        if self._client is not None:
+            self._client.close()
         self._client = self._stream = None
-        if stream is not None and not stream.done():
-            stream.cancel()
-            with suppress(StillClosing, exceptions.GoogleAPICallError):
-                stream.result(timeout=CLOSE_S)
-        if client is not None:
-            client.close()
 
-    def _ask(self) -> None:
+    def _extend(self, deliveries: Sequence[Delivery], seconds: int) -> None:
+        if self._client is None or not deliveries:
+            return
+        with self._translated(), suppress(exceptions.FailedPrecondition):
+            ids = [delivery.receipt for delivery in deliveries]
+            self._client.modify_ack_deadline(
+                subscription=self._name, ack_ids=ids, ack_deadline_seconds=seconds, retry=None, timeout=CLOSE_S
+            )
+
+    def _ask(self) -> SubscriberClient:
         """Look at the subscription; the first look opens the connection."""
-        if self._client is None:
-            self._client = SubscriberClient()
-        self._client.get_subscription(subscription=self._name, retry=None, timeout=CALL_TIMEOUT_S)
+        with self._translated():
+            client = self._client = self._client or SubscriberClient()
+            client.get_subscription(subscription=self._name, retry=None, timeout=CALL_TIMEOUT_S)
+        return client
 
     def _creating(self) -> str:
         _, project, _, name = self._name.split("/")
@@ -134,64 +140,106 @@ class PubsubSubscription:
     def _granting(self) -> str:
         """Of the roles there are, those with the least permissions that suffice."""
         _, project, _, name = self._name.split("/")
-        command = (
-            f"gcloud pubsub subscriptions add-iam-policy-binding {name} --project={project} --member={_member(self._client)}"
-        )
+        who = f"--project={project} --member={_member(self._client)}"
+        command = f"gcloud pubsub subscriptions add-iam-policy-binding {name} {who}"
         return f"{command} --role=roles/pubsub.subscriber, and the same with --role=roles/pubsub.viewer"
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (*_REFUSALS, DefaultCredentialsError) as exc:
+        except _REFUSALS as exc:
             msg = f"pubsub {self._name}: {exc}"
             raise PermanentError(msg) from exc
-        except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as exc:
+        except (exceptions.GoogleAPIError, GoogleAuthError) as exc:
             msg = f"pubsub {self._name}: {exc}"
             raise TemporaryError(msg) from exc
 
 
-class _Waiting(Scheduler):  # type: ignore[misc]  # the library has no types
-    """Takes the place of the library's pool of threads: messages wait in a queue, in order, until they are taken."""
+class _Stream:
+    """One streaming call: a thread reads what comes and puts it into a queue.
 
-    def __init__(self, on_arrival: Callable[[], None] = lambda: None) -> None:
-        self._on_arrival = on_arrival
-        self._arrived: queue.SimpleQueue[Received] = queue.SimpleQueue()
-        self._requests: queue.Queue[Any] = queue.Queue()
+    Args:
+        client: Of the stream's own; closing it ends the stream.
+        name: Of the subscription.
+        on_arrival: See `Subscription`.
+        on_end: See `Subscription`.
+    """
 
-    @property
-    def queue(self) -> "queue.Queue[Any]":
-        """Where the library's messages put their acknowledgements."""
-        return self._requests
+    def __init__(
+        self, client: SubscriberClient, name: str, *, on_arrival: Callable[[], None], on_end: Callable[[], None]
+    ) -> None:
+        self._on_arrival, self._on_end = on_arrival, on_end
+        self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[StreamingPullRequest | None] = queue.SimpleQueue()
+        self._end: exceptions.GoogleAPIError | GoogleAuthError | None = None
+        self._closed = False
+        self._requests.put(
+            StreamingPullRequest(
+                subscription=name,
+                stream_ack_deadline_seconds=LEASE_S,
+                max_outstanding_messages=MESSAGES_MAX,
+                max_outstanding_bytes=BYTES_MAX,
+            )
+        )
+        where = (("x-goog-request-params", f"subscription={name}"),)
+        requests = iter(self._requests.get, None)
+        self._responses = client.streaming_pull(requests=requests, retry=None, timeout=None, metadata=where)
+        self._thread = threading.Thread(target=self._read, name="pubsub", daemon=True)
+        self._thread.start()
 
-    def schedule(self, callback: Callable[..., None], *args: Received, **_: object) -> None:  # noqa: ARG002 - the library's signature
-        """Called by the library with each message."""
-        self._arrived.put(args[0])
-        self._on_arrival()
+    def beat(self) -> None:
+        """Show the service that somebody is there; it ends streams on which nobody says anything."""
+        self._requests.put(StreamingPullRequest())
 
-    def shutdown(self, await_msg_callbacks: bool = False) -> list[Received]:  # noqa: ARG002, FBT001, FBT002 - the library's signature
-        """Called by the library when the stream closes; what it gets back is given back to the service."""
-        return self.take(MESSAGES_MAX)
+    def check(self) -> None:
+        """Return while the stream is open.
 
-    def take(self, limit: int) -> list[Received]:
+        Raises:
+            GoogleAPIError: Why it has ended.
+        """
+        if self._end is not None:
+            raise self._end
+
+    def take(self, limit: int) -> Sequence[Delivery]:
         """Up to so many messages, oldest first."""
-        taken: list[Received] = []
+        taken: list[Delivery] = []
         with suppress(queue.Empty):
             while len(taken) < limit:
                 taken.append(self._arrived.get_nowait())
         return taken
 
+    def close(self) -> None:
+        """End it; nobody has to be told of this end."""
+        self._closed = True
+        self._responses.cancel()
+        self._thread.join(CLOSE_S)
 
-def _never(_message: Received) -> None:
-    """The library wants a callback; `_Waiting` does not call it."""
+    def _read(self) -> None:
+        try:
+            for response in self._responses:
+                for received in StreamingPullResponse.pb(response).received_messages:
+                    self._arrived.put(_delivery(received))
+                self._on_arrival()
+            self._end = exceptions.ServiceUnavailable("the service has ended the stream")  # type: ignore[no-untyped-call]
+        except (exceptions.GoogleAPIError, GoogleAuthError) as exc:
+            self._end = exc
+        finally:
+            self._requests.put(None)  # ends the thread that sends requests
+            if not self._closed:
+                self._on_end()
 
 
-def _message(received: Received) -> Message:
-    return Message(
-        id=received.message_id,
-        attributes=dict(received.attributes),
-        data=received.data,
-        published_at=received.publish_time,
+def _delivery(received: Any) -> Delivery:  # noqa: ANN401 - the library has no types
+    message = received.message
+    return Delivery(
+        message=Message(
+            id=message.message_id,
+            attributes=dict(message.attributes),
+            data=message.data,
+            published_at=message.publish_time.ToDatetime(UTC),
+        ),
+        receipt=received.ack_id,
     )
 
 
