@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.daemon import measure_burst, measure_idle, measure_latency, measure_start
+from benchmarks.google import measure_listing, measure_messages, measure_upload
 from benchmarks.machine import description
 
 BENCHMARKS: Mapping[str, Callable[[Path], Mapping[str, float]]] = {
@@ -13,6 +14,9 @@ BENCHMARKS: Mapping[str, Callable[[Path], Mapping[str, float]]] = {
     "idle": measure_idle,
     "latency": measure_latency,
     "burst": measure_burst,
+    "messages": measure_messages,
+    "listing": measure_listing,
+    "upload": measure_upload,
 }
 
 

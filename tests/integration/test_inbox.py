@@ -1,7 +1,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class Mail:
         self.ledger = ledger
         self.woken: list[str] = []
         self.log = structlog.testing.CapturingLogger()
-        self.announcements = {name: Announcements(timedelta(0), lambda: NOW) for name in ("churn", "all")}
+        self.now = NOW
+        self.announcements = {name: Announcements(timedelta(0), self.clock) for name in ("churn", "all")}
         places = {"churn": ("gs://drops/in", "churn_data_{period}.csv"), "all": ("gs://drops", "all_{period}.csv")}
         outlets = [
             Outlet(
@@ -37,7 +39,11 @@ class Mail:
             for name, place in places.items()
         ]
         log = structlog.wrap_logger(self.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0))
-        self.inbox = Inbox(SUBSCRIPTION, outlets, ledger=ledger, clock=lambda: NOW, log=log)
+        self.inbox = Inbox(SUBSCRIPTION, outlets, ledger=ledger, clock=self.clock, log=log)
+
+    def clock(self) -> datetime:
+        """Now."""
+        return self.now
 
     def logged(self) -> list[tuple[str, str, str]]:
         """Severity, event and model of every line."""
@@ -99,6 +105,18 @@ def test_newest_generation_is_current_whatever_order_they_come_in(mail: Mail, or
         mail.inbox.receive([uploaded("all_2025_04.csv", generation, content=f"AAA{generation}")])
     assert {drop.generation for drop in mail.ledger.newest_drops("all", 9)} == {"2"}
     assert {drop.checksum for drop in mail.ledger.newest_drops("all", 9)} == {"crc32c:AAA2AA==:4"}
+
+
+def test_drop_that_a_listing_found_first_is_not_missed_once_its_message_comes(mail: Mail) -> None:
+    """Also when the message is not new."""
+    announcements = mail.announcements["all"]
+    mail.inbox.began()
+    mail.inbox.receive([uploaded("all_2025_03.csv")])
+    (event,) = mail.pending("all")
+    announcements.expect(replace(event, occurred_at=NOW + timedelta(seconds=1)))
+    mail.inbox.receive([uploaded("all_2025_03.csv")])
+    mail.now += timedelta(seconds=60)
+    assert announcements.take_overdue() == ()
 
 
 def test_foreign_message_is_kept_once_and_never_an_event(mail: Mail) -> None:

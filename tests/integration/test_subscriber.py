@@ -15,7 +15,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from tests.emulators.fixtures import MakePubSub
 from tests.emulators.pubsub_server import PubSubServer
-from trainer_daemon.adapters.pubsub import PubsubSubscription
+from trainer_daemon.adapters.pubsub import LEASE_S, PubsubSubscription
 from trainer_daemon.errors import ConfigError, PermanentError, TemporaryError, TrainerError
 from trainer_daemon.policy.notifications import Message
 from trainer_daemon.ports import Subscription
@@ -39,6 +39,7 @@ class Notebook:
         self.messages: list[Message] = []
         self.batches: list[int] = []
         self.failures: list[TrainerError] = []
+        self.refusing = False
 
     def began(self) -> None:
         """Count."""
@@ -48,6 +49,9 @@ class Notebook:
         """Note, or fail as the test wants it."""
         if self.failures:
             raise self.failures.pop(0)
+        if self.refusing:
+            message = "ledger: away"
+            raise TemporaryError(message)
         self.batches.append(len(messages))
         self.messages += messages
 
@@ -55,6 +59,11 @@ class Notebook:
     def texts(self) -> list[str]:
         """What the messages say, each once."""
         return sorted({message.data.decode() for message in self.messages})
+
+
+def _timed(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event["at"] = time.monotonic()
+    return event
 
 
 class Line:
@@ -89,7 +98,7 @@ class Line:
     def start(self, *, quiet_s: float = 30.0, subscription: Subscription | None = None) -> Subscriber:
         """Start a subscriber."""
         subscription = subscription or PubsubSubscription(self.name)
-        log = structlog.wrap_logger(self.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0))
+        log = structlog.wrap_logger(self.log, processors=[_timed], wrapper_class=structlog.make_filtering_bound_logger(0))
         self.subscriber = Subscriber(subscription, self.notebook, clock=lambda: datetime.now(UTC), log=log, quiet_s=quiet_s)
         self.subscriber.start()
         return self.subscriber
@@ -130,7 +139,7 @@ def test_message_is_acknowledged_after_it_was_recorded(line: Line) -> None:
     assert (message.data, message.attributes) == (b"a", {"kind": "test"})
     assert message.id
     assert abs((datetime.now(UTC) - message.published_at).total_seconds()) < 60
-    assert line.logged("stream_opened") == [{"severity": "info", "event": "stream_opened"}]
+    assert [entry["severity"] for entry in line.logged("stream_opened")] == ["info"]
 
 
 def test_what_cannot_be_recorded_is_held_and_not_acknowledged(line: Line) -> None:
@@ -143,6 +152,20 @@ def test_what_cannot_be_recorded_is_held_and_not_acknowledged(line: Line) -> Non
     until(lambda: line.backlog() == 0)
     assert sorted(message.data for message in line.notebook.messages) == [b"a", b"b"]
     assert line.server.counts(line.name)["delivered"] == 2
+
+
+def test_what_is_held_is_not_delivered_again_and_again(line: Line) -> None:
+    """A ledger that is away for longer than a lease must not make dead letters of messages."""
+    line.notebook.refusing = True
+    line.publish("a", "b")
+    line.start()
+    until(lambda: line.server.counts(line.name)["delivered"] == 2)
+    with suppress(AssertionError):
+        until(lambda: line.server.counts(line.name)["expired"], timeout_s=LEASE_S + 2)
+    line.notebook.refusing = False
+    until(lambda: line.backlog() == 0)
+    counts = line.server.counts(line.name)
+    assert (counts["delivered"], counts["expired"]) == (2, 0)
 
 
 def test_what_waits_is_recorded_together(line: Line) -> None:
@@ -286,7 +309,9 @@ def test_stream_that_the_service_ends_is_opened_again_without_a_warning(line: Li
     line.publish("a")
     until(partial(line.has, ["a"]))
     assert [entry["severity"] for entry in line.logged("stream_opened")] == ["info", "debug", "debug", "info"]
-    assert [entry["failures"] for entry in line.logged("stream_interrupted")] == [1]
+    (trouble,) = line.logged("stream_interrupted")
+    assert trouble["failures"] == 1
+    assert line.logged("stream_opened")[3]["at"] - trouble["at"] >= trouble["retry_in_s"] - 0.1
 
 
 def test_closing_acknowledges_what_was_recorded(line: Line) -> None:
