@@ -13,7 +13,7 @@ class Announcements:
     """The drops that a listing found first, until they are announced or overdue. Sources and listings use it from their threads.
 
     Args:
-        patience: How long a notification may take.
+        patience: How long after a listing found a drop its notification may come.
         clock: Now, in UTC.
     """
 
@@ -21,19 +21,23 @@ class Announcements:
         self._patience = patience
         self._clock = clock
         self._lock = threading.Lock()
-        self._awaited: dict[str, Event] = {}
+        self._awaited: dict[str, tuple[Event, datetime]] = {}
         self._since: datetime | None = None
 
-    def begin(self) -> None:
-        """Notifications are on from now; what came before cannot be missed by them."""
+    def begin(self, since: datetime | None = None) -> None:
+        """Notifications are on; what came before cannot be missed by them.
+
+        Args:
+            since: When an earlier process began, whose notifications are kept for this one; otherwise now. The first call counts.
+        """
         with self._lock:
-            self._since = self._since or self._clock()
+            self._since = self._since or since or self._clock()
 
     def expect(self, event: Event) -> None:
         """A listing has found a drop, and is about to record it: a notification ought to come."""
         with self._lock:
             if self._since is not None and event.occurred_at > self._since:
-                self._awaited[event.id] = event
+                self._awaited[event.id] = event, self._clock()
 
     def announce(self, event_id: str) -> None:
         """A notification has come, or somebody recorded the drop before."""
@@ -49,7 +53,7 @@ class Announcements:
         """The drops that nobody told of in time; each is returned once."""
         with self._lock:
             latest = self._clock() - self._patience
-            overdue = tuple(event for event in self._awaited.values() if event.occurred_at < latest)
+            overdue = tuple(event for event, found_at in self._awaited.values() if found_at < latest)
             for event in overdue:
                 del self._awaited[event.id]
         return overdue

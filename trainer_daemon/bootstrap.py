@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FOLDER_PATIENCE = timedelta(seconds=5)
 PUBSUB_PATIENCE = timedelta(seconds=15)
-"""How long after a drop its notification may come; Pub/Sub's usually takes a second, and ten more when a delivery is repeated."""
+"""How long after a listing found a drop its notification may come; Pub/Sub's takes ten seconds more when it is repeated."""
 
 
 def clock() -> datetime:
@@ -161,6 +161,8 @@ class _Shared:
     def _google_source(self, settings: ModelSettings, on_recorded: Callable[[], None]) -> _Source:
         google, announcements = self._google, Announcements(PUBSUB_PATIENCE, clock)
         bucket = google.bucket(settings)
+        if settings.subscription and (since := self.ledger.baseline(settings.name)) is not None:
+            announcements.begin(since)
         google.subscribe(settings, announcements, on_recorded)
         return _Source(bucket=bucket, announcements=announcements, on_missed=partial(google.suspect, settings))
 

@@ -32,12 +32,23 @@ def begun() -> tuple[Announcements, Clock]:
 def test_drop_that_nobody_announces_in_time_is_missed_once() -> None:
     """Not while its notification may still come, and not again afterwards."""
     announcements, clock = begun()
+    clock.now = NOW + timedelta(seconds=60)
     announcements.expect(after(1))
-    clock.now = NOW + timedelta(seconds=11)
+    clock.now = NOW + timedelta(seconds=70)
     assert announcements.take_overdue() == ()
-    clock.now = NOW + timedelta(seconds=12)
+    clock.now = NOW + timedelta(seconds=71)
     assert announcements.take_overdue() == (after(1),)
     assert announcements.take_overdue() == ()
+
+
+def test_what_came_while_no_process_ran_can_be_missed() -> None:
+    """A subscription keeps the messages for the next one."""
+    clock = Clock()
+    announcements = Announcements(timedelta(seconds=10), clock)
+    announcements.begin(NOW - timedelta(seconds=100))
+    announcements.expect(after(-50))
+    clock.now = NOW + timedelta(seconds=11)
+    assert announcements.take_overdue() == (after(-50),)
 
 
 def test_announced_drop_is_not_missed() -> None:
@@ -62,5 +73,6 @@ def test_drop_from_before_notifications_began_cannot_be_missed() -> None:
     clock.now = NOW + timedelta(seconds=60)
     announcements.begin()
     announcements.expect(after(30, "2025-05"))
+    clock.now = NOW + timedelta(seconds=71)
     assert announcements.take_overdue() == (after(30, "2025-05"),)
     assert silent.take_overdue() == ()
