@@ -1,4 +1,4 @@
-"""An orchestrator and a registry in memory; each passes the contract suite of the real adapter."""
+"""Orchestrator and registry in memory; both pass the contract suites of the real adapters, as far as no process is needed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -219,8 +219,20 @@ class Reconciler:
 
     def _settle(self, action: Settle) -> None:
         self._ledger.settle(action.event, outcome=action.outcome, why=action.why)
-        drop = action.event.drop.ref if action.event.drop else None
-        self._log.info(f"event_{action.outcome}", event_id=action.event.id, drop=drop, reason=action.why)
+        log = self._log.bind(
+            event_id=action.event.id, drop=action.event.drop.ref if action.event.drop else None, reason=action.why
+        )
+        match action.outcome:
+            case "duplicated":
+                log.info("event_duplicated")
+            case "superseded":
+                log.info("event_superseded")
+            case "skipped":
+                log.info("event_skipped")
+            case "rejected":
+                log.warning("event_rejected")
+            case _:
+                assert_never(action.outcome)
 
     def _note_champion(self, action: NoteChampion, now: datetime) -> None:
         before = self._ledger.known_champion(self._model.policy.name)

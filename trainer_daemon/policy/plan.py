@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind
 from trainer_daemon.policy.promotion import PromotionPolicy
@@ -67,11 +68,11 @@ class Settle:
     """The event starts nothing.
 
     Attributes:
-        outcome: `duplicated` or `superseded`: the word the log line ends with; `rejected` when it cannot be served.
+        outcome: Why not: equal bytes were trained, newer bytes are there, nobody wants it, it cannot be served.
     """
 
     event: Event
-    outcome: str
+    outcome: Literal["duplicated", "superseded", "skipped", "rejected"]
     why: str
 
 
