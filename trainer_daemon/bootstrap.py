@@ -18,10 +18,11 @@ from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import TrainerError
 from trainer_daemon.intake import Intake
+from trainer_daemon.observer import Slots
 from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import PromotionPolicy
-from trainer_daemon.reconciler import Model, Reconciler, Slots
+from trainer_daemon.reconciler import Model, Reconciler
 from trainer_daemon.singleton import hold
 
 
@@ -45,6 +46,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
             models=[model.reconciling for model in models],
             buckets=[model.listing for model in models],
             prepare=shared.prepare,
+            interrupt=shared.interrupt,
             watches=[watch for model in models for watch in model.watches],
             ledger=shared.ledger,
             resources=resources.pop_all(),
@@ -68,7 +70,7 @@ class _Shared:
         self.ledger = ledger
         self._settings = settings
         self._log = log
-        self._slots = Slots(ledger, settings.max_parallel_runs)
+        self._slots = Slots(ledger, settings.max_parallel_runs, [model.name for model in settings.models])
         self._digest = pipeline_digest()
         self._registry = MlflowRegistry(settings.mlflow, log=log)
         resources.callback(self._registry.close)
@@ -80,6 +82,10 @@ class _Shared:
         """Compile before the first run wants it; if that fails, the run will say so."""
         with suppress(TrainerError):
             compile_pipelines(self._pipelines)
+
+    def interrupt(self) -> None:
+        """End calls of MLflow that are under way; they count as failed and are repeated at the next start."""
+        self._registry.close()
 
     @property
     def _pipelines(self) -> Path:

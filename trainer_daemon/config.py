@@ -212,7 +212,9 @@ class Settings(_Section):
     workspace: Annotated[Path, Allowed("a folder"), AfterValidator(values.workspace_path), Field(strict=False)] = Field(
         Path("var"), description="Folder of runs, logs and artifacts."
     )
-    environment: Literal["development", "production"] = Field("development", description="Written on every registered model.")
+    environment: Literal["development", "production"] = Field(
+        "development", description="Which installation this is; stands in every log line."
+    )
     max_parallel_runs: int = Field(
         1, ge=1, description="Runs at the same time, over all models; runs of one model always go one after another."
     )

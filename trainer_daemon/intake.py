@@ -46,6 +46,7 @@ class Intake:
         self._watching_since: datetime | None = None
         self._incomplete_since: dict[str, datetime] = {}
         self._told: set[str] = set()
+        self._ignored: set[str] = set()
 
     def watching(self) -> None:
         """Notifications are on from now: what a listing finds first from here on was missed by them."""
@@ -146,5 +147,8 @@ class Intake:
             source=source,
             occurred_at=self._clock(),
         )
+        if event.id in self._ignored:
+            return
+        self._ignored.add(event.id)
         if self._ledger.reject(event, item.reason, self._clock()):
             self._log.warning("event_rejected", event_id=event.id, drop=item.name, reason=item.reason)

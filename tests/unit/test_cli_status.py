@@ -113,6 +113,9 @@ def test_main_reason_says_what_a_waiting_run_waits_for() -> None:
     assert main_reason(a_run(RunState.QUEUED, error="out of memory", ready_at=NOW + timedelta(minutes=1))).endswith(
         ": out of memory"
     )
-    assert main_reason(a_run(RunState.RUNNING, cancel_reason="ann: wrong")) == "to be cancelled: ann: wrong"
+    assert (
+        main_reason(a_run(RunState.RUNNING, ending=RunState.CANCELED, ending_reason="ann: wrong"))
+        == "to be cancelled: ann: wrong"
+    )
     superseded = a_run(RunState.SUPERSEDED, error="newer bytes arrived: file:///a/b/c.csv#2")
     assert main_reason(superseded) == "newer bytes arrived: c.csv#2"

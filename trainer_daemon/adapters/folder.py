@@ -116,7 +116,7 @@ class Folder:
         self._quiet_since.pop(path.name, None)
         drop = DatasetVersion(
             uri=path.as_uri(),
-            generation=f"{after.st_mtime_ns}-{digest[:8]}",
+            generation=f"{after.st_ctime_ns}-{digest[:8]}",  # not mtime: a restored copy has its old one
             checksum=f"sha256:{digest}",
             period=period,
             size_bytes=after.st_size,

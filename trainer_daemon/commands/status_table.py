@@ -137,8 +137,8 @@ def _events(records: Records) -> Iterator[str]:
 
 def main_reason(run: Run) -> str:
     """The one sentence that says most about where a run is."""
-    if run.cancel_reason:
-        return f"to be cancelled: {run.cancel_reason}"
+    if run.ending is RunState.CANCELED:
+        return f"to be cancelled: {run.ending_reason}"
     match run.state:
         case RunState.PROMOTED | RunState.REJECTED | RunState.AWAITING_APPROVAL:
             return _main_rule(run)

@@ -105,7 +105,10 @@ def test_quote_inside_a_cell_is_a_character() -> None:
         (gzip.compress(a_csv(2000), mtime=0)[:-3000], "the gzip stream ends too early"),
         (b"\x1f\x8bgarbage that is no gzip", "the gzip stream is damaged"),
         (gzip.compress(b"", mtime=0), "nothing but blanks"),
-        (gzip.compress(gzip.decompress(a_tar({"a.csv": a_csv(5000)}))[:50_000], mtime=0), "the tar archive is damaged or cut off"),
+        (
+            gzip.compress(gzip.decompress(a_tar({"a.csv": a_csv(5000)}))[:50_000], mtime=0),
+            "the tar archive is damaged or cut off",
+        ),
         (a_tar({"notes.txt": b"hello"}), "holds no .csv file"),
         (a_tar({"a.csv": PLAIN, "b.csv": b"a,c\n1,2\n"}), "b.csv differs from the first part in 'b', 'c'"),
         (a_tar({"a.csv": PLAIN, "b.csv": b"a,b\n1,2\n3\n4,5\n"}), "in b.csv: row 2 has 1 cells"),

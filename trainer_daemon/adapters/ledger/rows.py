@@ -72,7 +72,9 @@ def run_of(row: RowMapping, drops: Iterable[RowMapping], decision: RowMapping | 
         orchestrator_run=row["orchestrator_run"],
         model_version=row["model_version"],
         error=row["error"],
-        cancel_reason=row["cancel_reason"],
+        ending=RunState(row["ending"]) if row["ending"] else None,
+        ending_reason=row["ending_reason"],
+        champion_version=row["champion_version"],
         event_id=row["event_id"],
         decision=decision_of(decision) if decision else None,
     )
