@@ -1,9 +1,10 @@
 """Orchestrator and registry in memory; both pass the contract suites of the real adapters, as far as no process is needed."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase
+from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.ports import RunRequest
 
 
@@ -66,11 +67,15 @@ class FakeRegistry:
     def outcome(self, model: str, run_key: str) -> Outcome:  # noqa: ARG002 - one model
         """What the run left."""
         evaluation = self.evaluations.get(run_key)
+        tags = self.tags.get(self.versions.get(run_key, ""), {})
+        decided = json.loads(tags.get("trainer.decision", "null"))
         return Outcome(
             version=self.versions.get(run_key, ""),
             evaluation=evaluation,
             evaluation_json={"format": 1} if evaluation else {},
             failure=self.failures.get(run_key),
+            decided=Verdict(decided["verdict"]) if decided else None,
+            decided_run=decided["run"] if decided else "",
         )
 
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:  # noqa: ARG002 - one model

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,7 +17,7 @@ from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
-from trainer_daemon.errors import TrainerError
+from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.intake import Intake
 from trainer_daemon.observer import Slots
 from trainer_daemon.policy.crontab import schedule_event
@@ -39,6 +40,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
         TemporaryError: The ledger cannot be reached.
     """
     with ExitStack() as resources:
+        _require_writable(settings.workspace)
         resources.enter_context(hold(settings.ledger))
         shared = _Shared(settings=settings, ledger=resources.enter_context(Ledger(settings.ledger)), resources=resources, log=log)
         models = [shared.model(model) for model in settings.models]
@@ -151,6 +153,16 @@ class _Shared:
     def _tracking(self, model: str) -> dict[str, object]:
         mlflow = self._settings.mlflow
         return {"tracking_uri": mlflow.tracking_uri, "experiment": model, "artifact_location": mlflow.artifact_location}
+
+
+def _require_writable(workspace: Path) -> None:
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=workspace):
+            pass
+    except OSError as exc:
+        msg = f"the workspace {workspace} cannot be written: {exc.strerror}; correct `workspace` or the folder's permissions"
+        raise PermanentError(msg) from exc
 
 
 def _warn(log: FilteringBoundLogger, reason: str) -> None:

@@ -132,7 +132,10 @@ class ModelSettings(_Section):
         str,
         Allowed("a folder, as file:///data/drops or data/drops"),
         AfterValidator(values.bucket_uri),
-    ] = Field(description="The folder that the drops arrive in.")
+    ] = Field(
+        description="The folder that the drops arrive in. Best write a file under another name and rename it; what is written in "
+        "place is waited for until nobody has it open, or, where that cannot be known, until it has not changed for 10 s."
+    )
     drops: Annotated[
         str,
         Allowed("a file name with {period} in it once"),

@@ -26,7 +26,7 @@ Stopped = Callable[[float], str]
 
 DRAIN_S, INTERRUPTED_S = 4.0, 2.0
 """How long a stop waits for the actions under way, then for slow calls to be interrupted; ten seconds are promised."""
-STUCK, BROKEN = "stuck", "broken"
+IDLE, STUCK, BROKEN = "idle", "stuck", "broken"
 LOOK_S = 1.0
 """How often the ledger is asked whether another process, the command line, wrote something."""
 INCOMPLETE_S = 0.25
@@ -146,7 +146,7 @@ class Daemon:
             until_idle: End when nothing is left to do.
 
         Returns:
-            Whether no run has failed for good meanwhile.
+            False when a run failed for good before all was idle, or when the daemon could not go on; a stop is no failure.
         """
         started_at = self._parts.clock()
         with self._parts.resources:
@@ -155,7 +155,7 @@ class Daemon:
             self._drain(reason)
             failed = self._parts.ledger.failed_since(started_at)
         self._log.info("daemon_stopped", reason=reason, runs_failed=failed)
-        return failed == 0 and reason not in {STUCK, BROKEN}
+        return reason not in {STUCK, BROKEN} and not (reason == IDLE and failed)
 
     def _start(self) -> None:
         for loop in self._loops:
@@ -190,7 +190,7 @@ class Daemon:
         """Why nothing more will happen by itself, or ''. Buckets first: what they record wakes a model before they rest."""
         if not all(loop.idle or loop.stuck for _ in range(2) for loop in self._loops):
             return ""
-        return STUCK if any(loop.stuck for loop in self._loops) else "idle"
+        return STUCK if any(loop.stuck for loop in self._loops) else IDLE
 
     def _drain(self, reason: str) -> None:
         self._log.info("daemon_draining", reason=reason)

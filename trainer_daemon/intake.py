@@ -150,5 +150,8 @@ class Intake:
         if event.id in self._ignored:
             return
         self._ignored.add(event.id)
+        if item.is_foreign:
+            self._log.info("object_ignored", drop=item.name, reason=item.reason)
+            return
         if self._ledger.reject(event, item.reason, self._clock()):
             self._log.warning("event_rejected", event_id=event.id, drop=item.name, reason=item.reason)

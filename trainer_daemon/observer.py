@@ -91,6 +91,7 @@ class Observer:
             current=self._ledger.current(name, uris) if uris else {},
             bad=self._ledger.bad_drops(name, windows) if windows else frozenset(),
             known_champion=self._ledger.known_champion(name),
+            last_champion=self._ledger.last_champion(name),
             slots=self._slots.free() if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
             champion_due=self.champion_due,
         )

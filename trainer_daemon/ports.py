@@ -27,10 +27,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """An object that is named like a drop and is none; `reason` is one sentence."""
+    """An object that is no drop; `reason` is one sentence.
+
+    Attributes:
+        is_foreign: It is not even named like one; somebody may have misspelt a name, or it belongs to somebody else.
+    """
 
     name: str
     reason: str
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

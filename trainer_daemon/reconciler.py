@@ -46,9 +46,9 @@ from trainer_daemon.policy.decide import (
     Wait,
     decide,
 )
-from trainer_daemon.policy.observations import Champion
+from trainer_daemon.policy.observations import Champion, Verdict
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
-from trainer_daemon.policy.promotion import Decision, Verdict
+from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
 

@@ -330,6 +330,31 @@ def test_bytes_that_arrive_just_before_the_alias_moves_come_first(world: World) 
     assert world.registry.moves == [("", "2")]
 
 
+def test_lost_ledger_adopts_what_was_decided(world: World, tmp_path: Path) -> None:
+    """No version, no promotion and no tag is made again."""
+    drops = [a_drop(month) for month in MONTHS]
+    world.arrive(*drops)
+    world.live()
+    moves, tags = list(world.registry.moves), {version: dict(found) for version, found in world.registry.tags.items()}
+    world.url = f"sqlite:///{tmp_path / 'another.db'}"
+    world.arrive(*drops)
+    world.live()
+    assert world.states() == dict.fromkeys(MONTHS, RunState.PROMOTED)
+    assert (world.registry.moves, world.registry.tags) == (moves, tags)
+    assert len(world.orchestrator.requests) == 3
+
+
+def test_registry_that_lost_its_champion_does_not_look_like_a_first_model(world: World) -> None:
+    """Nobody to be better than is no evidence."""
+    world.arrive(a_drop("2025-03"))
+    world.live()
+    del world.registry.aliases["champion"]
+    world.arrive(a_drop("2025-05"))
+    world.live()
+    assert world.states()["2025-05"] is RunState.REJECTED
+    assert world.registry.moves == [("", "1")]
+
+
 def test_bad_drop_does_not_block_the_next_one_and_is_not_retried(world: World) -> None:
     """One attempt, one sentence."""
     world.arrive(a_drop("2025-03"), a_drop("2025-05"))

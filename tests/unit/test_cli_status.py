@@ -9,7 +9,8 @@ from trainer_daemon.adapters.ledger.history import Happening, Reign
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import document
 from trainer_daemon.commands.status_table import main_reason
-from trainer_daemon.policy.promotion import Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import RunState
 
 

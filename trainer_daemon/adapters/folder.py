@@ -23,7 +23,8 @@ from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.events import DatasetVersion, looks_like_drop, parse_period
 from trainer_daemon.ports import Found, Ignored, Incomplete, Listed
 
-_QUIET_S = 2.0
+_QUIET_S = 10.0
+_DATA_SUFFIXES = (".csv", ".gz", ".tgz", ".zip", ".tsv", ".xls", ".xlsx", ".parquet")
 _NO_LEASES = frozenset({errno.EINVAL, errno.EACCES, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
 
 
@@ -72,6 +73,9 @@ class Folder:
                 yield from self._look_at(name, period, known)
             elif looks_like_drop(name, self._template):
                 yield Ignored(name=_printable(name), reason="the name has no possible month: months are 01 to 12")
+            elif name.lower().endswith(_DATA_SUFFIXES) and not name.startswith("."):
+                reason = f"the name does not match drops = '{self._template}'"
+                yield Ignored(name=_printable(name), reason=reason, is_foreign=True)
 
     def _look_at(self, name: str, period: str, known: Mapping[str, tuple[str, DatasetVersion]]) -> Iterator[Listed]:
         path = self._root / name

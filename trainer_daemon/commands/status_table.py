@@ -8,7 +8,8 @@ from trainer_daemon.commands.opening import file_name, local
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import Status, quarantined
 from trainer_daemon.commands.terminal import console
-from trainer_daemon.policy.promotion import Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import LIVE, Run, RunState
 
 if TYPE_CHECKING:

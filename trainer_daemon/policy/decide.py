@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from trainer_daemon.policy.events import DatasetVersion
-from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase
+from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase, Verdict
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Pending, Revive, Settle, plan
-from trainer_daemon.policy.promotion import Case, Decision, Verdict, judge
+from trainer_daemon.policy.promotion import Case, Decision, judge
 from trainer_daemon.policy.runs import OPEN, Run, RunState
 
 RETRY_BACKOFF_S_MAX = 900.0
@@ -24,6 +24,7 @@ class Snapshot:
         current: What is there now under each URI that a run of `runs` uses.
         bad: URI and checksum of the quarantined drops among those in windows.
         known_champion: What the ledger last knew as champion; None before the first look at the registry.
+        last_champion: The last version that the ledger knew as champion, whether or not it still is.
         champion: The champion as the registry has it now, inside a one-tuple: `(None,)` means there is none.
         observation: The orchestrator's word on the open run.
         outcome: What the open run has left in the registry.
@@ -37,6 +38,7 @@ class Snapshot:
     current: Mapping[str, DatasetVersion] = field(default_factory=dict)
     bad: frozenset[tuple[str, str]] = frozenset()
     known_champion: Champion | None = None
+    last_champion: str = ""
     champion: tuple[Champion | None] | None = None
     observation: Observation | None = None
     outcome: Outcome | None = None
@@ -324,13 +326,22 @@ def _conclude(run: Run, snapshot: Snapshot) -> Action:
 
 def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:
     outcome = snapshot.outcome or Outcome()
+    if outcome.decided_run == run.name:
+        to = RunState.PROMOTED if outcome.decided is Verdict.PROMOTE else RunState.REJECTED
+        return Advance(run=run, to=to, why="it was decided before this ledger knew of it")
     if champion is not None and outcome.version and champion.version == outcome.version:
         return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
     evaluation = outcome.evaluation if outcome.evaluation and outcome.evaluation.attempt == run.attempt else None
     champion_version = champion.version if champion else ""
     if evaluation is not None and outcome.version and evaluation.champion_version != champion_version:
         return _evaluate_again(run, champion_version)
-    case = Case(candidate_version=outcome.version, candidate_period=run.period, evaluation=evaluation, champion=champion)
+    case = Case(
+        candidate_version=outcome.version,
+        candidate_period=run.period,
+        evaluation=evaluation,
+        champion=champion,
+        lost_champion=snapshot.last_champion,
+    )
     return Judge(run=run, decision=judge(case, snapshot.policy.promotion), outcome=outcome)
 
 

@@ -31,9 +31,8 @@ from trainer_daemon.policy.decide import (
     decide,
     wanted,
 )
-from trainer_daemon.policy.observations import Failure, Observation, Phase
+from trainer_daemon.policy.observations import Failure, Observation, Phase, Verdict
 from trainer_daemon.policy.plan import Enqueue, Pending, Proposal
-from trainer_daemon.policy.promotion import Verdict
 from trainer_daemon.policy.runs import RunState
 
 RUNNING = a_run(RunState.RUNNING)

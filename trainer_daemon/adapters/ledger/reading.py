@@ -132,6 +132,12 @@ class LedgerReader:
             return None
         return Champion(version=row["version"], run_key=row["run_key"], period=row["period"], schema=row["schema"])
 
+    def last_champion(self, model: str) -> str:
+        """The last version that was known as champion, whether or not it still is; empty when none ever was."""
+        query = select(champions.c.version).where(champions.c.model == model, champions.c.version != "")
+        with self._reading() as connection:
+            return str(connection.execute(query.order_by(champions.c.id.desc()).limit(1)).scalar() or "")
+
     def failed_since(self, moment: datetime) -> int:
         """How many runs have failed for good since then."""
         final = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt >= runs.c.attempts_max, runs.c.updated_at >= moment)

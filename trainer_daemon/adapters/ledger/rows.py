@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
-from trainer_daemon.policy.promotion import Decision, Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Decision, Result, RuleOutcome
 from trainer_daemon.policy.runs import Run, RunState
 
 
