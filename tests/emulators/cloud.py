@@ -1,0 +1,67 @@
+"""Buckets and notifications wired together: an upload by the real client causes the real notification."""
+
+from contextlib import closing
+from pathlib import Path
+
+from tests.emulators.gcs import GcsServer
+from tests.emulators.pubsub.faults import Rates
+from tests.emulators.pubsub_server import PubSubServer
+
+TOPIC = "projects/demo/topics/gcs-events"
+SUBSCRIPTION = "projects/demo/subscriptions/trainer"
+BUCKET = "churn-drops"
+
+
+class GoogleCloud:
+    """One bucket, its topic, one subscription to it.
+
+    Args:
+        folder: Where everything is kept.
+        rates: What goes wrong with notifications on purpose.
+    """
+
+    topic = TOPIC
+    subscription = SUBSCRIPTION
+    bucket = BUCKET
+
+    def __init__(self, folder: Path, rates: Rates | None = None) -> None:
+        self.pubsub = PubSubServer(folder, rates)
+        self.gcs = GcsServer(folder, pubsub=self.pubsub, topic=TOPIC)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What points the real clients here."""
+        return self.pubsub.environment | self.gcs.environment
+
+    def start(self) -> None:
+        """Start both servers; creates topic, subscription and bucket. The clients must be pointed here."""
+        from google.cloud import pubsub_v1, storage
+
+        self.pubsub.start()
+        publisher = pubsub_v1.PublisherClient()
+        publisher.create_topic(name=TOPIC)
+        publisher.transport.close()
+        with pubsub_v1.SubscriberClient() as subscriber:
+            subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+        self.gcs.start()
+        with closing(storage.Client()) as client:
+            client.create_bucket(BUCKET)
+
+    def stop(self) -> None:
+        """End both servers."""
+        self.gcs.stop()
+        self.pubsub.stop()
+
+    def upload(self, name: str, data: str | bytes) -> int:
+        """Upload an object; returns its generation."""
+        from google.cloud import storage
+
+        with closing(storage.Client()) as client:
+            blob = client.bucket(BUCKET).blob(name)
+            blob.upload_from_string(data)
+        generation: int = blob.generation
+        return generation
+
+    def counts(self) -> dict[str, int]:
+        """What happened on the subscription."""
+        return self.pubsub.counts(SUBSCRIPTION)

@@ -1,0 +1,128 @@
+"""Fixtures: Google's services on loopback ports, with the real clients and every process that a test starts pointed at them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from tests.emulators.cloud import GoogleCloud
+from tests.emulators.gcs import GcsServer
+from tests.emulators.pubsub.faults import Rates
+from tests.emulators.pubsub_server import PubSubServer
+
+if TYPE_CHECKING:
+    from google.cloud import pubsub_v1, storage
+
+Server = TypeVar("Server", PubSubServer, GcsServer)
+MakePubSub = Callable[..., PubSubServer]
+MakeGoogleCloud = Callable[..., GoogleCloud]
+
+
+@pytest.fixture(scope="session")
+def pubsub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSubServer]:
+    """One Pub/Sub service without faults for the whole session; use `pubsub`."""
+    server = PubSubServer(tmp_path_factory.mktemp("pubsub"))
+    yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
+    """One bucket service for the whole session that notifies nobody; use `gcs`."""
+    server = GcsServer(tmp_path_factory.mktemp("gcs"))
+    yield from _running(server)
+
+
+@pytest.fixture
+def pubsub(pubsub_server: PubSubServer, monkeypatch: pytest.MonkeyPatch) -> PubSubServer:
+    """A Pub/Sub service that other tests use too: take names of your own, cause no outage."""
+    _point(monkeypatch, pubsub_server.environment)
+    return pubsub_server
+
+
+@pytest.fixture
+def gcs(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> GcsServer:
+    """A bucket service that other tests use too: take a bucket of your own."""
+    _point(monkeypatch, gcs_server.environment)
+    return gcs_server
+
+
+@pytest.fixture
+def make_pubsub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakePubSub]:
+    """Start the test's own Pub/Sub service; keyword arguments are those of `Rates`."""
+    made: list[PubSubServer] = []
+
+    def make(**rates: Any) -> PubSubServer:  # noqa: ANN401 - those of Rates
+        made.append(PubSubServer(tmp_path, Rates(**rates)))
+        made[-1].start()
+        _point(monkeypatch, made[-1].environment)
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def make_google_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeGoogleCloud]:
+    """Start the test's own bucket, topic and subscription; keyword arguments are those of `Rates`."""
+    made: list[GoogleCloud] = []
+
+    def make(**rates: Any) -> GoogleCloud:  # noqa: ANN401 - those of Rates
+        folder = tmp_path / f"google-cloud-{len(made)}"
+        folder.mkdir()
+        made.append(GoogleCloud(folder, Rates(**rates)))
+        _point(monkeypatch, made[-1].environment)
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for cloud in made:
+        cloud.stop()
+
+
+@pytest.fixture
+def google_cloud(make_google_cloud: MakeGoogleCloud) -> GoogleCloud:
+    """The test's own bucket, topic and subscription, without faults."""
+    return make_google_cloud()
+
+
+@pytest.fixture
+def publisher(pubsub: PubSubServer) -> Iterator["pubsub_v1.PublisherClient"]:  # noqa: ARG001 - it points the client
+    """The real client of `pubsub`."""
+    from google.cloud import pubsub_v1
+
+    client = pubsub_v1.PublisherClient()
+    yield client
+    client.stop()
+    client.transport.close()
+
+
+@pytest.fixture
+def subscriber(pubsub: PubSubServer) -> Iterator["pubsub_v1.SubscriberClient"]:  # noqa: ARG001 - it points the client
+    """The real client of `pubsub`."""
+    from google.cloud import pubsub_v1
+
+    with pubsub_v1.SubscriberClient() as client:
+        yield client
+
+
+@pytest.fixture
+def storage_client(gcs: GcsServer) -> Iterator["storage.Client"]:  # noqa: ARG001 - it points the client
+    """The real client of `gcs`."""
+    from google.cloud import storage
+
+    with closing(storage.Client()) as client:
+        yield client
+
+
+def _running(server: Server) -> Iterator[Server]:
+    server.start()
+    yield server
+    server.stop()
+
+
+def _point(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)

@@ -1,0 +1,88 @@
+"""Servers as child processes: started on a free port, killed, started again at the same address, always ended."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.acceptance.harness import wait_until
+
+HOST = "127.0.0.1"
+_ROOT = Path(__file__).resolve().parents[2]
+# below the ports of outgoing connections: one of those could take the port of a server that is down for a moment
+_PORTS = range(15_000, 32_000)
+_START_S, _STOP_S = 20.0, 5.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
+
+
+class ServerProcess:
+    """One server at one address, through any number of restarts.
+
+    Args:
+        command: What is run, from the repository's root.
+        port: Where it listens.
+        log: The file that gets what it writes.
+        environment: Variables on top of this process's own.
+    """
+
+    def __init__(self, command: Sequence[str | Path], *, port: int, log: Path, environment: Mapping[str, str]) -> None:
+        self._command = list(command)
+        self._port = port
+        self._log = log
+        self._environment = environment
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self._command,
+                cwd=_ROOT,
+                env=os.environ | self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._accepts, f"{self._command[0]} listens on port {self._port}", _START_S)
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine that dies."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it; by force when it takes longer than a few seconds."""
+        try:
+            self._end(signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._child is not None:
+            self._child.send_signal(number)
+            self._child.wait(_STOP_S)
+            self._child = None
+
+    def _accepts(self) -> bool:
+        assert self._child is not None
+        code = self._child.poll()
+        assert code is None, f"{self._command[0]} ended with {code}:\n{self._log.read_text()[-2000:]}"
+        try:
+            socket.create_connection((HOST, self._port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
