@@ -58,7 +58,11 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._accepts, f"{self._command[0]} listens on port {self._port}", _START_S)
+        try:
+            wait_until(self._accepts, f"{self._command[0]} listens on port {self._port}", _START_S)
+        except AssertionError:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """SIGKILL, as a machine that dies."""

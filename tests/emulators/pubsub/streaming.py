@@ -80,16 +80,18 @@ class Stream:
         return wire.StreamingPullResponse(received_messages=received, subscription_properties=properties)
 
     def _room(self) -> Room:
-        """What flow control leaves; a limit of 0 is none."""
+        """What flow control leaves for one response; a limit of 0 is none."""
         if self._mute:
             return Room(messages=0, size=0)
         messages, size = self._subscription.entries.held(self._number)
         return Room(
-            messages=max(min(_RESPONSE.messages, self._most_messages - messages), 0)
-            if self._most_messages
-            else _RESPONSE.messages,
-            size=min(_RESPONSE.size, self._most_bytes - size) if self._most_bytes else _RESPONSE.size,
+            messages=_left(self._most_messages, messages, _RESPONSE.messages),
+            size=_left(self._most_bytes, size, _RESPONSE.size),
         )
+
+
+def _left(limit: int, held: int, most: int) -> int:
+    return max(min(most, limit - held), 0) if limit else most
 
 
 class Streams:

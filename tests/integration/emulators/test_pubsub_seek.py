@@ -35,8 +35,9 @@ def test_seek_into_the_future_empties_the_backlog(line: Line) -> None:
     assert line.is_empty()
 
 
-def test_seek_to_a_snapshot_replays_what_was_not_acked_then(line: Line) -> None:
-    """A message acked before stays acked, one acked later comes again."""
+def test_seek_to_a_snapshot_replays_what_was_not_acked_then(make_line: MakeLine) -> None:
+    """A retained message acked before stays acked, one acked later comes again."""
+    line = make_line(retain_acked_messages=True)
     line.publish(b"acked before")
     line.ack(line.pull())
     line.publish(b"acked later")
@@ -45,6 +46,16 @@ def test_seek_to_a_snapshot_replays_what_was_not_acked_then(line: Line) -> None:
     line.subscriber.seek(request={"subscription": line.subscription, "snapshot": snapshot})
     assert [each.message.data for each in line.pull()] == [b"acked later"]
     assert line.is_empty()
+    line.subscriber.delete_snapshot(snapshot=snapshot)
+
+
+def test_acked_message_is_kept_for_a_snapshot(line: Line) -> None:
+    """Also by a subscription that retains nothing itself."""
+    snapshot = line.subscriber.create_snapshot(name=a_name("snapshots"), subscription=line.subscription).name
+    line.publish(b"data")
+    line.ack(line.pull())
+    line.subscriber.seek(request={"subscription": line.subscription, "snapshot": snapshot})
+    assert line.pull()[0].message.data == b"data"
     line.subscriber.delete_snapshot(snapshot=snapshot)
 
 
