@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.emulators.gcs import GcsServer
-from tests.emulators.pubsub.faults import Rates
+from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
 
 TOPIC = "projects/demo/topics/gcs-events"

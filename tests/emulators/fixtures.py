@@ -9,7 +9,7 @@ import pytest
 
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.gcs import GcsServer
-from tests.emulators.pubsub.faults import Rates
+from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
 
 if TYPE_CHECKING:

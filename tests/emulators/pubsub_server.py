@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.emulators.processes import HOST, ServerProcess, free_port
-from tests.emulators.pubsub.faults import Rates
+from tests.emulators.pubsub.rates import Rates
 
 _CONTROL_S = 10.0
 

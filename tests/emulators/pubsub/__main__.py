@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.emulators.pubsub.faults import Rates
+from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub.server import Settings, run
 
 

@@ -1,10 +1,10 @@
-"""What goes wrong on purpose: seeded rates fixed at the start, and outages that a test begins while the emulator runs."""
+"""What goes wrong on purpose: by rates that are fixed at the start, and in outages that a test begins meanwhile."""
 
 import random
-from dataclasses import dataclass
 
 import grpc
 
+from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub.refusal import RefusedError
 
 _TEXTS = {
@@ -12,23 +12,6 @@ _TEXTS = {
     grpc.StatusCode.UNAVAILABLE: "The service was unable to fulfill your request. Please try again.",
 }
 _ONCE_MORE_WITHIN_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Probabilities, 0 to 1.
-
-    Args:
-        duplicate: A message is delivered once more than it should be, within a second, acked or not.
-        drop: A message never reaches a subscription.
-        expire: A delivery's lease ends at once: the message comes again and the first answer is too late.
-        seed: The same seed and the same order of messages give the same faults.
-    """
-
-    duplicate: float = 0.0
-    drop: float = 0.0
-    expire: float = 0.0
-    seed: int = 0
 
 
 class Faults:

@@ -11,9 +11,10 @@ from google.protobuf.message import Message
 
 from tests.emulators.pubsub.broker import Broker
 from tests.emulators.pubsub.control import Command, Control
-from tests.emulators.pubsub.faults import Faults, Rates
+from tests.emulators.pubsub.faults import Faults
 from tests.emulators.pubsub.method import Method, Service, Streaming, Unary, Waiting
 from tests.emulators.pubsub.publisher import Publisher
+from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub.refusal import RefusedError
 from tests.emulators.pubsub.store import Store
 from tests.emulators.pubsub.streaming import Streams
