@@ -17,7 +17,7 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.intake import Intake
 from trainer_daemon.loop import Loop, Rest
-from trainer_daemon.policy.decide import Wait
+from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import Source
 from trainer_daemon.reconciler import Reconciler
 

@@ -33,19 +33,8 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.observer import Observer, Slots
-from trainer_daemon.policy.decide import (
-    Action,
-    Advance,
-    Doom,
-    End,
-    Judge,
-    NoteChampion,
-    Promote,
-    Reject,
-    Submit,
-    Wait,
-    decide,
-)
+from trainer_daemon.policy.actions import Action, Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.decide import decide
 from trainer_daemon.policy.observations import Champion, Verdict
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
 from trainer_daemon.policy.promotion import Decision

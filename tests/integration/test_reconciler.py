@@ -16,7 +16,7 @@ from tests.fakes import FakeOrchestrator, FakeRegistry
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.observer import Slots
-from trainer_daemon.policy.decide import Wait
+from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Failure, Phase
 from trainer_daemon.policy.plan import Proposal

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]  # its types are a package of their own
+from google.protobuf import json_format, struct_pb2
 
 from pipelines.errors import BadDrop, BadSettings, DropChanged
 from pipelines.parameters import Drop, parse_data, parse_drops, parse_training

@@ -17,20 +17,8 @@ from tests.builders import (
     an_evaluation,
     an_outcome,
 )
-from trainer_daemon.policy.decide import (
-    Advance,
-    Doom,
-    End,
-    Judge,
-    NoteChampion,
-    Promote,
-    Reject,
-    Submit,
-    Wait,
-    Wanted,
-    decide,
-    wanted,
-)
+from trainer_daemon.policy.actions import Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.decide import Wanted, decide, wanted
 from trainer_daemon.policy.observations import Failure, Observation, Phase, Verdict
 from trainer_daemon.policy.plan import Enqueue, Pending, Proposal
 from trainer_daemon.policy.runs import RunState

@@ -156,7 +156,7 @@ def read_spec(compiled: Path) -> Any:  # noqa: ANN401 - a protobuf message of an
     Not by `load_component_from_file`: of a pipeline that is named like one of its components it returns the component.
     """
     import yaml  # type: ignore[import-untyped]
-    from google.protobuf import json_format  # type: ignore[import-untyped]
+    from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
