@@ -27,7 +27,7 @@ demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
 test: setup ## every test, unit to acceptance
-	@$(PYTEST) tests
+	@$(PYTEST) -n 2 --dist worksteal tests
 
 check: setup ## what needs no server: lint, types, layers, unit tests
 	@$(BIN)/ruff check .

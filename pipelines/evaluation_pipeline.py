@@ -47,9 +47,8 @@ def _connect(image: str, given: Mapping[str, Any]) -> None:
     """
     run = {name: given[name] for name in RUN_PARAMETERS}
     load, evaluate = component(components.load_and_preprocess_data, image), component(components.evaluate_version, image)
-    loaded = load(**run, data=given["data"], champion_schema=given["champion_schema"]).set_display_name(
-        "Load and preprocess data"
-    )
+    # the drop was accepted when the version was trained: no champion's columns are held against it now
+    loaded = load(**run, data=given["data"], champion_schema={}).set_display_name("Load and preprocess data")
     rivals = {name: given[name] for name in ("training", "candidate_version", "champion_version", "champion_schema")}
     rows = {name: loaded.outputs[name] for name in ("holdout_rows", "schema")}
     # what it is for is its effect on MLflow, which a cached result would not have

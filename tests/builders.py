@@ -6,9 +6,9 @@ from typing import Any
 
 from trainer_daemon.policy.decide import Snapshot
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source, drop_event_id
-from trainer_daemon.policy.observations import Champion, Evaluation, Outcome
+from trainer_daemon.policy.observations import Champion, Evaluation, Outcome, Verdict
 from trainer_daemon.policy.plan import ModelPolicy
-from trainer_daemon.policy.promotion import Decision, PromotionPolicy, Verdict
+from trainer_daemon.policy.promotion import Decision, PromotionPolicy
 from trainer_daemon.policy.runs import Run, RunState, run_key
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

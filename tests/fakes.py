@@ -1,10 +1,11 @@
-"""An orchestrator and a registry in memory; each passes the contract suite of the real adapter."""
+"""Orchestrator and registry in memory; both pass the contract suites of the real adapters, as far as no process is needed."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase
-from trainer_daemon.ports import RunRequest
+from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase, Verdict
+from trainer_daemon.ports import RunRequest, Submission
 
 
 @dataclass
@@ -15,12 +16,13 @@ class FakeOrchestrator:
     phases: dict[str, Phase] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
-    def submit(self, request: RunRequest) -> str:
+    def submit(self, request: RunRequest) -> Submission:
         """Start a run unless its name is taken."""
-        if request.name not in self.requests or self.phases[request.name] is Phase.VANISHED:
+        is_new = request.name not in self.requests or self.phases[request.name] is Phase.VANISHED
+        if is_new:
             self.requests[request.name] = request
             self.phases[request.name] = Phase.RUNNING
-        return request.name
+        return Submission(run_id=request.name, is_adopted=not is_new)
 
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
         """The phases that were set."""
@@ -66,11 +68,15 @@ class FakeRegistry:
     def outcome(self, model: str, run_key: str) -> Outcome:  # noqa: ARG002 - one model
         """What the run left."""
         evaluation = self.evaluations.get(run_key)
+        tags = self.tags.get(self.versions.get(run_key, ""), {})
+        decided = json.loads(tags.get("trainer.decision", "null"))
         return Outcome(
             version=self.versions.get(run_key, ""),
             evaluation=evaluation,
             evaluation_json={"format": 1} if evaluation else {},
             failure=self.failures.get(run_key),
+            decided=Verdict(decided["verdict"]) if decided else None,
+            decided_run=decided["run"] if decided else "",
         )
 
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:  # noqa: ARG002 - one model

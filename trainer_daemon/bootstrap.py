@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -19,13 +20,14 @@ from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
-from trainer_daemon.errors import TrainerError
+from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.intake import Intake
+from trainer_daemon.observer import Slots
 from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import PromotionPolicy
 from trainer_daemon.ports import Bucket
-from trainer_daemon.reconciler import Model, Reconciler, Slots
+from trainer_daemon.reconciler import Model, Reconciler
 from trainer_daemon.singleton import hold
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
         TemporaryError: The ledger cannot be reached.
     """
     with ExitStack() as resources:
+        _require_writable(settings.workspace)
         resources.enter_context(hold(settings.ledger))
         shared = _Shared(settings=settings, ledger=resources.enter_context(Ledger(settings.ledger)), resources=resources, log=log)
         models = [shared.model(model) for model in settings.models]
@@ -57,6 +60,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
             models=[model.reconciling for model in models],
             buckets=[model.listing for model in models],
             prepare=shared.prepare,
+            interrupt=shared.interrupt,
             watches=[*(watch for model in models for watch in model.watches), *shared.subscribers()],
             ledger=shared.ledger,
             resources=resources.pop_all(),
@@ -96,7 +100,7 @@ class _Shared:
         self._settings = settings
         self._log = log
         self._resources = resources
-        self._slots = Slots(ledger, settings.max_parallel_runs)
+        self._slots = Slots(ledger, settings.max_parallel_runs, [model.name for model in settings.models])
         self._digest = pipeline_digest()
         self._registry = MlflowRegistry(settings.mlflow, log=log)
         resources.callback(self._registry.close)
@@ -108,6 +112,10 @@ class _Shared:
         """Compile before the first run wants it; if that fails, the run will say so."""
         with suppress(TrainerError):
             compile_pipelines(self._pipelines)
+
+    def interrupt(self) -> None:
+        """End calls of MLflow that are under way; they count as failed and are repeated at the next start."""
+        self._registry.close()
 
     @property
     def _pipelines(self) -> Path:
@@ -211,6 +219,16 @@ class _Shared:
     def _tracking(self, model: str) -> dict[str, object]:
         mlflow = self._settings.mlflow
         return {"tracking_uri": mlflow.tracking_uri, "experiment": model, "artifact_location": mlflow.artifact_location}
+
+
+def _require_writable(workspace: Path) -> None:
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=workspace):
+            pass
+    except OSError as exc:
+        msg = f"the workspace {workspace} cannot be written: {exc.strerror}; correct `workspace` or the folder's permissions"
+        raise PermanentError(msg) from exc
 
 
 def _warn(log: FilteringBoundLogger, reason: str) -> None:

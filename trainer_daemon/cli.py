@@ -1,6 +1,7 @@
 """The command line: how commands are spelled, what help teaches, which exit code an error has; `commands` does the work."""
 
 import gc
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,6 +108,9 @@ def trigger(
 
     Of a drop that it knows; of the newest one when none is named.
     """
+    if period is not None and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", period):
+        message = f"{period!r} is no month; it must be YYYY-MM, as 2025-03"
+        raise typer.BadParameter(message, param_hint="--period")
     if period and drop:
         message = "name a period or a drop, not both"
         raise typer.BadParameter(message, param_hint="--period / --drop")

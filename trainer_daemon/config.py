@@ -132,7 +132,11 @@ class ModelSettings(_Section):
         str,
         Allowed("a folder, as file:///data/drops or data/drops, or gs://bucket/prefix"),
         AfterValidator(values.bucket_uri),
-    ] = Field(description="Where the drops arrive: directly in this folder, or directly under this prefix.")
+    ] = Field(
+        description="Where the drops arrive: directly in this folder, or directly under this prefix. Into a folder, best write a "
+        "file under another name and rename it; what is written in place is waited for until nobody has it open, or, where that "
+        "cannot be known, until it has not changed for 10 s."
+    )
     subscription: Annotated[
         str,
         Allowed("projects/<project>/subscriptions/<name>, or empty"),
@@ -222,7 +226,9 @@ class Settings(_Section):
     workspace: Annotated[Path, Allowed("a folder"), AfterValidator(values.workspace_path), Field(strict=False)] = Field(
         Path("var"), description="Folder of runs, logs and artifacts."
     )
-    environment: Literal["development", "production"] = Field("development", description="Written on every registered model.")
+    environment: Literal["development", "production"] = Field(
+        "development", description="Which installation this is; stands in every log line."
+    )
     max_parallel_runs: int = Field(
         1, ge=1, description="Runs at the same time, over all models; runs of one model always go one after another."
     )

@@ -17,15 +17,16 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.intake import Intake
 from trainer_daemon.loop import Loop, Rest
-from trainer_daemon.policy.decide import Wait
+from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import Source
 from trainer_daemon.reconciler import Reconciler
 
 Clock = Callable[[], datetime]
 Stopped = Callable[[float], str]
 
-DRAIN_S = 8.0
-"""How long a stop waits for the actions under way; ten seconds are promised for the whole of it."""
+DRAIN_S, INTERRUPTED_S = 4.0, 2.0
+"""How long a stop waits for the actions under way, then for slow calls to be interrupted; ten seconds are promised."""
+IDLE, STUCK, BROKEN = "idle", "stuck", "broken"
 LOOK_S = 1.0
 """How often the ledger is asked whether another process, the command line, wrote something."""
 INCOMPLETE_S = 0.25
@@ -110,6 +111,7 @@ class Parts:
 
     Attributes:
         prepare: Slow work that the first run would otherwise wait for; done on a thread of its own.
+        interrupt: Makes calls under way fail, when a stop cannot wait for them.
         resources: Closes every client, in reverse order of construction.
     """
 
@@ -117,6 +119,7 @@ class Parts:
     buckets: Sequence[BucketLoop]
     watches: Sequence[Watch]
     prepare: Callable[[], None]
+    interrupt: Callable[[], None]
     ledger: Ledger
     resources: ExitStack
     clock: Clock
@@ -139,7 +142,7 @@ class Daemon:
             until_idle: End when nothing is left to do.
 
         Returns:
-            Whether no run has failed for good meanwhile.
+            False when a run failed for good before all was idle, or when the daemon could not go on; a stop is no failure.
         """
         started_at = self._parts.clock()
         with self._parts.resources:
@@ -147,8 +150,8 @@ class Daemon:
             reason = self._watch_over(stopped, until_idle=until_idle)
             self._drain(reason)
             failed = self._parts.ledger.failed_since(started_at)
-        self._log.info("daemon_stopped", runs_failed=failed)
-        return failed == 0
+        self._log.info("daemon_stopped", reason=reason, runs_failed=failed)
+        return reason not in {STUCK, BROKEN} and not (reason == IDLE and failed)
 
     def _start(self) -> None:
         for loop in self._loops:
@@ -162,8 +165,10 @@ class Daemon:
         """Sleep, and look now and then whether another process wrote something that this one has to act on."""
         seen = None
         while not (reason := stopped(LOOK_S if not until_idle else 0.1)):
-            if until_idle and self._is_idle():
-                return "idle"
+            if not all(loop.alive for loop in self._loops):
+                return BROKEN
+            if until_idle and (idle := self._is_idle()):
+                return idle
             try:
                 change = self._parts.ledger.last_change()
             except TemporaryError as exc:
@@ -175,20 +180,28 @@ class Daemon:
                     model.loop.wake()
         return reason
 
-    def _is_idle(self) -> bool:
-        """Buckets first: what they record wakes a model before they rest."""
-        return all(loop.idle for loop in self._loops) and all(loop.idle for loop in self._loops)
+    def _is_idle(self) -> str:
+        """Why nothing more will happen by itself, or ''. Buckets first: what they record wakes a model before they rest."""
+        if not all(loop.idle or loop.stuck for _ in range(2) for loop in self._loops):
+            return ""
+        return STUCK if any(loop.stuck for loop in self._loops) else IDLE
 
     def _drain(self, reason: str) -> None:
         self._log.info("daemon_draining", reason=reason)
-        for watch in self._parts.watches:
-            watch.close()
         for loop in self._loops:
             loop.stop()
-        deadline = time.monotonic() + DRAIN_S
-        late = [loop for loop in self._loops if not loop.join(max(0.0, deadline - time.monotonic()))]
-        if late:
-            self._log.warning("drain_timed_out", loops=len(late))
+        for watch in self._parts.watches:
+            watch.close()
+        if not self._join(DRAIN_S):
+            return
+        self._parts.interrupt()
+        if late := self._join(INTERRUPTED_S):
+            self._log.warning("drain_timed_out", loops=late)
+
+    def _join(self, seconds: float) -> int:
+        """Wait for the loops to end; how many have not."""
+        deadline = time.monotonic() + seconds
+        return sum(not loop.join(max(0.0, deadline - time.monotonic())) for loop in self._loops)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def show_summary(records: Records, course: Course, out: "Console") -> None:
     judged = {judgement.run_key: judgement for judgement in course.judgements}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="What arrived, and what came of it", title_justify="left")
     for name in ("Drop", "State", "Version", *(f"{metric}\nchampion →\ncandidate" for metric in _METRICS), "Decision"):
-        table.add_column(name, overflow="fold", ratio=1 if name == "Decision" else None)
+        table.add_column(name, overflow="fold", no_wrap=name in {"Drop", "State"}, ratio=1 if name == "Decision" else None)
     for item in records.happenings:
         table.add_row(*_row(item, records, judged))
     out.print()

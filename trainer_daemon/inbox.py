@@ -86,5 +86,7 @@ class Inbox:
         log_received(self._log.bind(model=model) if model else self._log, entry, new=new)
 
     def _pass_over(self, message: Message, reading: Reading) -> None:
-        if not reading.records:
+        if reading.is_misnamed:
+            self._log.info("object_ignored", message_id=message.id, drop=message.subject, reason=reading.why)
+        elif not reading.records:
             self._log.debug("notification_ignored", message_id=message.id, reason=reading.why)

@@ -14,6 +14,8 @@ from trainer_daemon.ports import Bucket, Found, Ignored, Incomplete, Listed
 Clock = Callable[[], datetime]
 PATIENCE = timedelta(minutes=1)
 """A drop that is being written for longer is worth a line."""
+FOREIGN_MAX = 100
+"""Of so many objects that are not named like drops a process tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Intake:
         self._on_missed = on_missed
         self._incomplete_since: dict[str, datetime] = {}
         self._told: set[str] = set()
+        self._foreign: set[str] = set()
 
     def list_bucket(self, source: Source) -> Listing:
         """Compare the bucket with the ledger, page by page, and record what is new.
@@ -125,7 +128,16 @@ class Intake:
         """Kept once per name and reason, so that it is neither silent nor repeated at every listing."""
         now = self._clock()
         ignored = [item for item in page if isinstance(item, Ignored)]
-        return [no_drop(self._model, item.name, item.reason, source=source, at=now) for item in ignored]
+        for item in ignored:
+            if item.is_foreign:
+                self._tell_foreign(item)
+        return [no_drop(self._model, item.name, item.reason, source=source, at=now) for item in ignored if not item.is_foreign]
+
+    def _tell_foreign(self, item: Ignored) -> None:
+        """Somebody may have misspelt a name: one line, but not one for everything in a bucket that others use as well."""
+        if item.name not in self._foreign and len(self._foreign) < FOREIGN_MAX:
+            self._foreign.add(item.name)
+            self._log.info("object_ignored", drop=item.name, reason=item.reason)
 
     def _record(self, entries: Sequence[Event | Rejection], source: Source) -> int:
         if not entries:

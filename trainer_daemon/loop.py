@@ -12,6 +12,8 @@ from trainer_daemon.errors import PermanentError, TemporaryError
 
 BACKOFF_S_MIN, BACKOFF_S_MAX = 1.0, 60.0
 REFUSED_BACKOFF_S = 300.0
+STUCK_AFTER = 5
+"""Failures in a row after which nobody expects the next round to succeed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,17 @@ class Loop:
         with self._state:
             return self._resting is not None and self._resting.idle and not self._rung
 
+    @property
+    def stuck(self) -> bool:
+        """Whether it rests after many failures in a row."""
+        with self._state:
+            return self._resting is not None and self._failures >= STUCK_AFTER
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs; it ends only when even logging fails."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         while not self._stopping:
             rest = self._round()
@@ -92,8 +105,10 @@ class Loop:
             return self._backoff(exc)
         except PermanentError as exc:
             self._log.error("reconcile_refused", reason=str(exc), retry_in_s=REFUSED_BACKOFF_S)
-            return Rest(seconds=REFUSED_BACKOFF_S, deaf=True)
+            self._failures += STUCK_AFTER
+            return Rest(seconds=REFUSED_BACKOFF_S)
         except Exception:  # noqa: BLE001 - one model's bug must not stop the others
+            self._failures += STUCK_AFTER
             self._log.exception("reconcile_crashed", retry_in_s=REFUSED_BACKOFF_S)
             return Rest(seconds=REFUSED_BACKOFF_S, deaf=True)
         self._failures = 0

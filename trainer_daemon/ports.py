@@ -28,10 +28,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """An object that is named like a drop and is none; `reason` is one sentence."""
+    """An object that is no drop; `reason` is one sentence.
+
+    Attributes:
+        is_foreign: It is not even named like one; somebody may have misspelt a name, or it belongs to somebody else.
+    """
 
     name: str
     reason: str
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +128,24 @@ class RunRequest:
     timeout_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What came of submitting a run.
+
+    Attributes:
+        run_id: The orchestrator's own id of the run.
+        is_adopted: There was a run of this name already, running or finished; nothing was started.
+    """
+
+    run_id: str
+    is_adopted: bool = False
+
+
 class Orchestrator(Protocol):
     """Executes pipelines. Every call has a deadline; raises TemporaryError or PermanentError, nothing else."""
 
-    def submit(self, request: RunRequest) -> str:
-        """Start the run unless one of this name exists already (running or finished); returns the orchestrator's id of it."""
+    def submit(self, request: RunRequest) -> Submission:
+        """Start the run unless one of this name exists already (running or finished)."""
 
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
         """The state of each named run; a run that does not exist is VANISHED, never absent."""

@@ -10,7 +10,8 @@ that order. The next round, in this process or the next, looks at everything aga
 and its ledger write matters:
 
 * submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it.
-* cancel, then SUPERSEDED or CANCELED: the run still looks unwanted; cancelling a terminal run is no error.
+* cancel, then SUPERSEDED or CANCELED: that the run is to end was written down before, and nothing revokes it, not even the
+  same bytes coming back meanwhile; cancelling a terminal run is no error.
 * alias moved, then PROMOTED: the decision was written before the alias moved, so "the recorded decision is to promote,
   and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
   suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
@@ -21,9 +22,9 @@ it was decided for and must hit exactly one row; if it does not, somebody else m
 """
 
 import json
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -31,24 +32,12 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.decide import (
-    Action,
-    Advance,
-    End,
-    Judge,
-    NoteChampion,
-    Promote,
-    Reject,
-    Snapshot,
-    Submit,
-    Wait,
-    decide,
-    wanted,
-)
-from trainer_daemon.policy.events import Event
-from trainer_daemon.policy.observations import Champion, Observation, Phase
-from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Pending, Revive, Settle, propose
-from trainer_daemon.policy.promotion import Decision, Verdict
+from trainer_daemon.observer import Observer, Slots
+from trainer_daemon.policy.actions import Action, Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.decide import decide
+from trainer_daemon.policy.observations import Champion, Verdict
+from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
+from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
 
@@ -68,19 +57,6 @@ class Model:
     parameters: Mapping[str, Any]
     pipeline: str
     run_timeout_s: float
-
-
-class Slots:
-    """How many runs may be open over all models; submissions go one by one, so that two models cannot take the last slot."""
-
-    def __init__(self, ledger: Ledger, maximum: int) -> None:
-        self._ledger = ledger
-        self._maximum = maximum
-        self.lock = threading.Lock()
-
-    def free(self) -> int:
-        """Slots left at this moment; only an answer while `lock` is held."""
-        return self._maximum - self._ledger.open_runs()
 
 
 class Reconciler:
@@ -104,11 +80,13 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
-        self._champion_due = True
+        self._observer = Observer(
+            model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
+        )
 
     def look_at_champion(self) -> None:
-        """Have the next look ask the registry who is champion, even when no run needs it."""
-        self._champion_due = True
+        """Have the next idle look ask the registry who is champion."""
+        self._observer.champion_due = True
 
     def step(self) -> Wait | None:
         """One round: look, decide, act.
@@ -121,68 +99,20 @@ class Reconciler:
             PermanentError: Something refused.
         """
         now = self._clock()
-        action = decide(self.observe(now), now)
+        action = decide(self._observer.look(now), now)
         if isinstance(action, Wait):
             return action
         try:
             self.perform(action, now)
         except StaleStateError as exc:
             self._log.info("decision_outdated", reason=str(exc))
+        except PermanentError as exc:
+            if not isinstance(action, Submit | Promote | Reject):
+                raise
+            self._fail(action.run, str(exc), now)
         return None
 
-    # observe
-
-    def observe(self, now: datetime) -> Snapshot:
-        """Everything that the next decision needs, and nothing else: the registry costs a process, the orchestrator a call."""
-        snapshot = self._read_ledger(now)
-        look = wanted(snapshot, now)
-        run = snapshot.open_run
-        observation = self._observe_run(run) if run and look.orchestrator else None
-        ended = observation is not None and observation.phase in {Phase.SUCCEEDED, Phase.FAILED}
-        outcome = self._registry.outcome(run.model, run.key) if run and (look.outcome or ended) else None
-        champion = (self._registry.champion(self._model.policy.name),) if look.champion else None
-        self._champion_due = self._champion_due and not look.champion
-        return replace(snapshot, observation=observation, outcome=outcome, champion=champion)
-
-    def _read_ledger(self, now: datetime) -> Snapshot:
-        name = self._model.policy.name
-        runs = self._ledger.live_runs(name)
-        event = self._ledger.next_pending(name)
-        uris = sorted({drop.uri for run in runs for drop in run.drops})
-        return Snapshot(
-            policy=self._model.policy,
-            runs=runs,
-            pending=self._pending(event) if event else None,
-            current=self._ledger.current(name, uris) if uris else {},
-            known_champion=self._ledger.known_champion(name),
-            slots=self._slots.free() if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
-            champion_due=self._champion_due,
-        )
-
-    def _pending(self, event: Event) -> Pending:
-        """The event with what the ledger knows around it."""
-        policy = self._model.policy
-        known = self._ledger.newest_drops(policy.name, policy.window_months)
-        if event.drop and policy.window_months > 1:
-            known = (*known, *self._ledger.newest_drops(policy.name, policy.window_months, up_to=event.drop.period))
-        proposal = propose(event, policy, tuple(dict.fromkeys(known)))
-        return Pending(
-            event=event,
-            current=self._ledger.current(policy.name, [event.drop.uri]).get(event.drop.uri) if event.drop else None,
-            proposal=proposal,
-            same_key=self._ledger.find_run(proposal.key) if proposal else None,
-            same_content=self._ledger.runs_for_content(policy.name, proposal.drop) if proposal else (),
-        )
-
-    def _observe_run(self, run: Run) -> Observation:
-        observation = self._orchestrator.observe([run.name])[run.name]
-        if observation.phase is Phase.UNKNOWN:
-            self._log.warning("run_state_unknown", run=run.name, reason=observation.reason)
-        return observation
-
-    # perform
-
-    def perform(self, action: Action, now: datetime) -> None:  # noqa: C901 - one arm per action
+    def perform(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one arm per action
         """Carry one action out: its side effect, then its ledger write, then its log line.
 
         Raises:
@@ -201,6 +131,9 @@ class Reconciler:
                 self._note_champion(action, now)
             case Submit():
                 self._submit(action, now)
+            case Doom():
+                self._ledger.doom(action.run, action.ending, action.why)
+                self._log.debug("run_doomed", run=action.run.name, reason=action.why)
             case End():
                 self._end(action, now)
             case Advance():
@@ -219,8 +152,20 @@ class Reconciler:
 
     def _settle(self, action: Settle) -> None:
         self._ledger.settle(action.event, outcome=action.outcome, why=action.why)
-        drop = action.event.drop.ref if action.event.drop else None
-        self._log.info(f"event_{action.outcome}", event_id=action.event.id, drop=drop, reason=action.why)
+        log = self._log.bind(
+            event_id=action.event.id, drop=action.event.drop.ref if action.event.drop else None, reason=action.why
+        )
+        match action.outcome:
+            case "duplicated":
+                log.info("event_duplicated")
+            case "superseded":
+                log.info("event_superseded")
+            case "skipped":
+                log.info("event_skipped")
+            case "rejected":
+                log.warning("event_rejected")
+            case _:
+                assert_never(action.outcome)
 
     def _note_champion(self, action: NoteChampion, now: datetime) -> None:
         before = self._ledger.known_champion(self._model.policy.name)
@@ -236,17 +181,20 @@ class Reconciler:
         with self._slots.lock:
             if self._slots.free() <= 0:
                 return
-            try:
-                run_id = self._orchestrator.submit(self._request(run, action.champion))
-            except PermanentError as exc:
-                self._ledger.advance(run, RunState.FAILED, why=str(exc), now=now, change=Change(error=str(exc), final=True))
-                self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=str(exc))
-                return
-            self._ledger.advance(
-                run, RunState.RUNNING, why="submitted", now=now, change=Change(orchestrator_run=run_id, error="")
-            )
-        champion = action.champion.version if action.champion else None
-        self._log.info("run_submitted", run=run.name, drop=run.drop.ref, attempt=run.attempt, champion_version=champion)
+            submission = self._orchestrator.submit(self._request(run, action.champion))
+            champion = action.champion.version if action.champion else ""
+            change = Change(orchestrator_run=submission.run_id, error="", champion_version=champion)
+            self._ledger.advance(run, RunState.RUNNING, why="submitted", now=now, change=change)
+        log = self._log.bind(run=run.name, drop=run.drop.ref, attempt=run.attempt, champion_version=champion or None)
+        if submission.is_adopted:
+            log.info("run_adopted")
+        else:
+            log.info("run_submitted")
+
+    def _fail(self, run: Run, reason: str, now: datetime) -> None:
+        """The other side refused, and would refuse again: the run ends, the next one goes on."""
+        self._ledger.advance(run, RunState.FAILED, why=reason, now=now, change=Change(error=reason, final=True))
+        self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=reason)
 
     def _request(self, run: Run, champion: Champion | None) -> RunRequest:
         """A run that has its model version already only needs its evidence again."""
@@ -266,26 +214,31 @@ class Reconciler:
         return RunRequest(name=run.name, pipeline=pipeline, parameters=parameters, timeout_s=self._model.run_timeout_s)
 
     def _end(self, action: End, now: datetime) -> None:
-        if action.run.state is RunState.RUNNING:
-            self._orchestrator.cancel(action.run.name)
-        self._ledger.advance(action.run, action.to, why=action.why, now=now, change=Change(error=action.why))
+        run = action.run
+        if run.state is RunState.RUNNING:
+            self._orchestrator.cancel(run.name)
+        if run.model_version:
+            # a version that is gone needs no mark
+            with suppress(PermanentError):
+                self._registry.record_decision(run.model, run.model_version, {"validation_status": action.to.lower()})
+        change = Change(error=action.why, reopen_event=action.again)
+        self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
-        self._log.info(event, run=action.run.name, drop=action.run.drop.ref, reason=action.why)
+        self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)
 
     def _advance(self, action: Advance, now: datetime) -> None:
         run = action.run
-        evaluate_again = run.state is RunState.TRAINED and action.to is RunState.QUEUED
         change = Change(
-            error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED} else None,
+            error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
-            extra_attempt=evaluate_again,
+            extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
-        self._log_advance(action, evaluate_again=evaluate_again)
+        self._log_advance(action)
 
-    def _log_advance(self, action: Advance, *, evaluate_again: bool) -> None:
+    def _log_advance(self, action: Advance) -> None:
         run = action.run
         log = self._log.bind(run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=action.why)
         match action.to:
@@ -299,9 +252,11 @@ class Reconciler:
                 log.error("run_failed", attempts_max=run.attempts_max)
             case RunState.CANCELED:
                 log.warning("run_canceled")
-            case RunState.QUEUED if evaluate_again:
+            case RunState.SUPERSEDED:
+                log.info("run_superseded")
+            case RunState.QUEUED if run.state is RunState.TRAINED:
                 log.warning("run_reevaluated")
-            case RunState.QUEUED if run.state is RunState.RUNNING:
+            case RunState.QUEUED if run.state is RunState.RUNNING and not action.next_attempt:
                 log.warning("run_lost")
             case RunState.PROMOTED:
                 log.info("candidate_promoted", model_version=run.model_version)
@@ -310,6 +265,8 @@ class Reconciler:
 
     def _promote(self, action: Promote, now: datetime) -> None:
         run, decision = action.run, action.decision
+        if not action.has_moved:
+            self._require_current(run)
         self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
         champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
         if champion != decision.candidate_version:
@@ -317,8 +274,9 @@ class Reconciler:
                 "promotion_refused", run=run.name, champion_version=champion, expected_version=decision.champion_version or None
             )
             return
-        found = self._registry.champion(run.model) or Champion(version=champion, run_key=run.key, period=run.period)
-        self._ledger.promoted(run, found, why="; ".join(decision.reasons), now=now)
+        found = self._registry.champion(run.model)
+        ours = found if found and found.version == champion else Champion(version=champion, run_key=run.key, period=run.period)
+        self._ledger.promoted(run, ours, why="; ".join(decision.reasons), now=now)
         self._log.info(
             "candidate_promoted",
             run=run.name,
@@ -327,6 +285,13 @@ class Reconciler:
             previous_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
+
+    def _require_current(self, run: Run) -> None:
+        """Newer bytes may have been recorded while the registry was being asked; then they come first."""
+        now_there = self._ledger.current(run.model, [drop.uri for drop in run.drops])
+        if any(now_there.get(drop.uri, drop).checksum != drop.checksum for drop in run.drops):
+            msg = f"newer bytes arrived for run {run.name}"
+            raise StaleStateError(msg)
 
     def _reject(self, action: Reject, now: datetime) -> None:
         run, decision = action.run, action.decision

@@ -131,8 +131,11 @@ def _mentions(process: psutil.Process, root: str) -> bool:
     if process.pid == os.getpid():
         return False
     try:
+        if process.name() not in {"python", "python3", "trainer-daemon", "sh"} and "python" not in process.name():
+            return False
         inside = root in " ".join(process.cmdline()) or any(root in value for value in process.environ().values())
-        return inside or process.cwd().startswith(root)
+        # the process of a run is told its folder over a socket, but holds the run's lock and log open
+        return inside or any(root in file.path for file in process.open_files())
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return False
 

@@ -20,7 +20,7 @@ def kill_daemon(workspace: Workspace) -> None:
     workspace.children[-1].wait(10)
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("kill", "seed"), [(kill_daemon, 1), (Workspace.kill_tree, 2)])
 def test_every_drop_has_one_run_one_version_and_there_is_one_champion(
     workspace: Workspace, kill: Callable[[Workspace], None], seed: int
@@ -29,14 +29,16 @@ def test_every_drop_has_one_run_one_version_and_there_is_one_champion(
     moments = random.Random(seed)
     for at, month in enumerate(MONTHS):
         workspace.drop(f"churn_data_{month}.csv", monthly_drop(drift=min(at, 2) / 2, seed=at))
+    hits = 0
     for number in range(KILLS):
         workspace.start()
         if number == 0:
             wait_until(lambda: workspace.logged("run_submitted"), "work has begun")
         pause(moments.uniform(1.0, 9.0))
         kill(workspace)
-    assert workspace.status()["runs"][-1]["state"] == "QUEUED", "the kills came too late to hit anything"
-    assert workspace.run_until_idle(300) == 0
+        hits += len(workspace.logged("candidate_promoted") + workspace.logged("candidate_rejected")) < len(MONTHS)
+    assert hits > KILLS // 2, "most kills came too late to hit anything"
+    assert workspace.run_until_idle(500) == 0
 
     status = workspace.status()
     assert [run["period"] for run in status["runs"]] == MONTHS

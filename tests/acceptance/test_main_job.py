@@ -2,9 +2,11 @@
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
-from tests.acceptance.harness import FINAL, Workspace, wait_until
+from tests.acceptance.conftest import MakeWorkspace
+from tests.acceptance.harness import FINAL, TOOL, Workspace, wait_until
 from tests.acceptance.registry_view import look, set_alias
 from trainer_daemon.demo_data import monthly_drop
 
@@ -79,6 +81,37 @@ def test_sigterm_leaves_the_running_pipeline_to_the_next_daemon(workspace: Works
     assert workspace.status()["runs"][0]["state"] == "PROMOTED"
     assert len(workspace.logged("run_submitted")) == 1
     assert workspace.logged("run_lost") == []
+
+
+def test_stopped_daemon_exits_0_even_when_a_run_has_failed(make_workspace: MakeWorkspace) -> None:
+    """A stop is no failure; working until idle with a failed run is one."""
+    workspace = make_workspace(training={"hyperparameters": {"n_tree": 5}}, attempts_max=1)
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
+    daemon = workspace.start()
+    wait_until(lambda: workspace.logged("run_failed"), "the run fails")
+    assert "n_tree" in workspace.logged("run_failed")[0]["reason"]
+    daemon.terminate()
+    assert daemon.wait(10) == 0
+    assert workspace.call("trigger").returncode == 0
+    assert workspace.run_until_idle() == 1
+
+
+def test_until_idle_ends_with_1_when_the_bucket_is_missing(workspace: Workspace) -> None:
+    """It must not hang in a job that nobody watches."""
+    workspace.drops.rmdir()
+    assert workspace.run_until_idle() == 1
+    assert "create the folder" in workspace.logged("reconcile_deferred")[0]["reason"]
+
+
+def test_closed_output_ends_the_daemon(workspace: Workspace) -> None:
+    """A daemon that cannot tell what it does must not look alive."""
+    daemon = subprocess.Popen([TOOL, "run", "--config", workspace.config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    workspace.children.append(daemon)
+    assert daemon.stdout is not None
+    daemon.stdout.readline()
+    daemon.stdout.close()
+    workspace.drop("churn_data_2025_03.csv", "no header")
+    assert daemon.wait(60) == 1
 
 
 def test_second_daemon_on_the_same_ledger_is_refused(workspace: Workspace) -> None:

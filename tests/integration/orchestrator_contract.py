@@ -95,9 +95,10 @@ class OrchestratorContract:
 
     def test_submitted_run_succeeds(self, orchestrator: Orchestrator, probe: Probe) -> None:
         """A submitted run is executed once and then observed as succeeded."""
-        run_id = orchestrator.submit(a_request(probe))
+        submission = orchestrator.submit(a_request(probe))
         seen = outcome(orchestrator, RUN)
-        assert (seen.phase, seen.run_id, len(probe.seen())) == (Phase.SUCCEEDED, run_id, 1)
+        assert (seen.phase, seen.run_id, len(probe.seen())) == (Phase.SUCCEEDED, submission.run_id, 1)
+        assert not submission.is_adopted
 
     def test_unknown_run_is_vanished(self, orchestrator: Orchestrator) -> None:
         """A name that was never submitted is reported, not left out."""
@@ -113,16 +114,17 @@ class OrchestratorContract:
     def test_finished_run_is_not_repeated(self, connect: Connect, probe: Probe) -> None:
         """Submitting a finished run again, also after a restart, adopts it."""
         for adapter in (connect(), connect()):
-            assert adapter.submit(a_request(probe)) == adapter.observe([RUN])[RUN].run_id
+            submission = adapter.submit(a_request(probe))
+            assert submission.run_id == adapter.observe([RUN])[RUN].run_id
             assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
-        assert len(probe.seen()) == 1
+        assert (submission.is_adopted, len(probe.seen())) == (True, 1)
 
     def test_running_run_is_adopted_after_a_restart(self, connect: Connect, probe: Probe) -> None:
         """Submitting a running run from a new adapter starts no second one."""
         first, second = connect(), connect()
         first.submit(a_request(probe, action="sleep", seconds=1.0))
         probe.started()
-        second.submit(a_request(probe, action="sleep", seconds=1.0))
+        assert second.submit(a_request(probe, action="sleep", seconds=1.0)).is_adopted
         assert second.observe([RUN])[RUN].phase is Phase.RUNNING
         assert outcome(second, RUN).phase is Phase.SUCCEEDED
         assert len(probe.seen()) == 1
@@ -132,10 +134,10 @@ class OrchestratorContract:
         adapters = [connect() for _ in range(6)]
         request = a_request(probe, action="sleep", seconds=0.5)
         with ThreadPoolExecutor(len(adapters)) as pool:
-            ids = set(pool.map(lambda adapter: adapter.submit(request), adapters))
+            submissions = list(pool.map(lambda adapter: adapter.submit(request), adapters))
         seen = outcome(adapters[0], request.name)
         assert seen.phase is Phase.SUCCEEDED, seen.reason
-        assert (len(ids), len(probe.seen())) == (1, 1)
+        assert (len({submission.run_id for submission in submissions}), len(probe.seen())) == (1, 1)
 
     @pytest.mark.parametrize("action", ["sleep", "sleep stubbornly"])
     def test_cancelled_run_leaves_no_step(self, orchestrator: Orchestrator, probe: Probe, action: str) -> None:

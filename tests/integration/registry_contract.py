@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.ports import Registry
 
 KEY, OTHER_KEY = "a" * 64, "b" * 64
@@ -124,6 +125,15 @@ class RegistryContract:
             registry.record_decision(model, version, {"validation_status": status, "trainer.decision": json.dumps({"a": "ü"})})
         tags = author.tags(model, version)
         assert (tags["validation_status"], json.loads(tags["trainer.decision"])) == ("approved", {"a": "ü"})
+
+    def test_recorded_decision_is_part_of_the_outcome(self, registry: Registry, author: Author, model: str) -> None:
+        """So that a ledger that was lost need not decide again; what is no decision is none."""
+        version = author.register(model, Left())
+        assert registry.outcome(model, KEY).decided is None
+        tag = json.dumps({"verdict": "reject", "run": "churn-2025-03-aa-1"})
+        registry.record_decision(model, version, {"trainer.decision": tag})
+        seen = registry.outcome(model, KEY)
+        assert (seen.decided, seen.decided_run) == (Verdict.REJECT, "churn-2025-03-aa-1")
 
     def test_first_champion_has_no_predecessor(self, registry: Registry, author: Author, model: str) -> None:
         """Promotion against nobody sets one alias."""

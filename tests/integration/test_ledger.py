@@ -122,7 +122,7 @@ def test_model_has_one_open_run(ledger: Ledger) -> None:
     ledger.advance(march, RunState.RUNNING, why="submitted", now=NOW)
     with pytest.raises(StaleStateError, match="another open run"):
         ledger.advance(may, RunState.RUNNING, why="submitted", now=NOW)
-    assert ledger.open_runs() == 1
+    assert ledger.open_runs([MODEL]) == 1
 
 
 def test_backlog_is_by_period_then_arrival(ledger: Ledger) -> None:
@@ -226,10 +226,10 @@ def test_cancellation_can_be_asked_for_until_the_run_has_ended(ledger: Ledger) -
     run = a_queued_run(ledger)
     before = ledger.last_change()
     ledger.request_cancel(run, "ann: wrong month")
-    assert ledger.run(run.key).cancel_reason == "ann: wrong month"
+    assert ledger.run(run.key).ending_reason == "ann: wrong month"
     assert ledger.last_change() != before
     ended = ledger.advance(run, RunState.CANCELED, why="ann", now=NOW)
-    assert ended.cancel_reason == ""
+    assert ended.ending is None
     with pytest.raises(StaleStateError, match="has ended"):
         ledger.request_cancel(ended, "again")
 

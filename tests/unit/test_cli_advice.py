@@ -11,7 +11,8 @@ from trainer_daemon.commands.matching import Match
 from trainer_daemon.commands.opening import Session
 from trainer_daemon.commands.records import Records
 from trainer_daemon.config import Settings
-from trainer_daemon.policy.promotion import Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import Run, RunState
 
 SETTINGS = Settings.model_validate({"workspace": Path("/w"), "models": ({"name": "churn", "bucket": "file:///drops"},)})

@@ -9,7 +9,8 @@ from trainer_daemon.adapters.ledger.history import Happening, Reign
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import document
 from trainer_daemon.commands.status_table import main_reason
-from trainer_daemon.policy.promotion import Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import RunState
 
 
@@ -113,6 +114,9 @@ def test_main_reason_says_what_a_waiting_run_waits_for() -> None:
     assert main_reason(a_run(RunState.QUEUED, error="out of memory", ready_at=NOW + timedelta(minutes=1))).endswith(
         ": out of memory"
     )
-    assert main_reason(a_run(RunState.RUNNING, cancel_reason="ann: wrong")) == "to be cancelled: ann: wrong"
+    assert (
+        main_reason(a_run(RunState.RUNNING, ending=RunState.CANCELED, ending_reason="ann: wrong"))
+        == "to be cancelled: ann: wrong"
+    )
     superseded = a_run(RunState.SUPERSEDED, error="newer bytes arrived: file:///a/b/c.csv#2")
     assert main_reason(superseded) == "newer bytes arrived: c.csv#2"

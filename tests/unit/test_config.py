@@ -62,11 +62,11 @@ def test_name_and_bucket_are_enough() -> None:
 
 def test_relative_paths_start_at_the_folder_of_the_file() -> None:
     """Wherever the daemon is started from."""
-    settings = checked(a_table(workspace="work"))
+    settings = checked(a_table(workspace="jobs"))
     assert settings.ledger == "sqlite:////etc/trainer/var/ledger.db"
     assert settings.mlflow.tracking_uri == "sqlite:////etc/trainer/var/mlflow.db"
-    assert settings.workspace == FOLDER / "work"
-    assert settings.mlflow.artifact_location == "file:///etc/trainer/work/mlartifacts"
+    assert settings.workspace == FOLDER / "jobs"
+    assert settings.mlflow.artifact_location == "file:///etc/trainer/jobs/mlartifacts"
     assert settings.models[0].bucket == "file:///etc/trainer/drops"
 
 

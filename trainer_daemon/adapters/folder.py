@@ -20,10 +20,10 @@ from pathlib import Path
 from watchfiles import watch
 
 from trainer_daemon.errors import TemporaryError
-from trainer_daemon.policy.events import NO_MONTH, DatasetVersion, looks_like_drop, parse_period
+from trainer_daemon.policy.events import NO_MONTH, DatasetVersion, is_misnamed_data, looks_like_drop, other_name, parse_period
 from trainer_daemon.ports import Found, Ignored, Incomplete, Known, Listed
 
-_QUIET_S = 2.0
+_QUIET_S = 10.0
 _PAGE = 500
 _NO_LEASES = frozenset({errno.EINVAL, errno.EACCES, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
 
@@ -75,6 +75,8 @@ class Folder:
                 yield from self._look_at(name, periods[name], signatures)
             elif looks_like_drop(name, self._template):
                 yield Ignored(name=_printable(name), reason=NO_MONTH)
+            elif is_misnamed_data(name):
+                yield Ignored(name=_printable(name), reason=other_name(self._template), is_foreign=True)
 
     def _look_at(self, name: str, period: str, signatures: Mapping[str, str]) -> Iterator[Listed]:
         path = self._root / name
@@ -115,7 +117,7 @@ class Folder:
         self._quiet_since.pop(path.name, None)
         drop = DatasetVersion(
             uri=path.as_uri(),
-            generation=f"{after.st_mtime_ns}-{digest[:8]}",
+            generation=f"{after.st_ctime_ns}-{digest[:8]}",  # not mtime: a restored copy has its old one
             checksum=f"sha256:{digest}",
             period=period,
             size_bytes=after.st_size,

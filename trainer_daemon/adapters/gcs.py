@@ -10,7 +10,7 @@ from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from trainer_daemon.errors import ConfigError, InvalidEvent, PermanentError, TemporaryError
-from trainer_daemon.policy.events import NO_MONTH, looks_like_drop, parse_period
+from trainer_daemon.policy.events import NO_MONTH, is_misnamed_data, looks_like_drop, other_name, parse_period
 from trainer_daemon.policy.objects import Place, StoredObject, parse_object
 from trainer_daemon.ports import Found, Ignored, Known, Listed
 
@@ -111,11 +111,17 @@ class StorageBucket:
         name = self._place.name_within(self._place.bucket, blob.name) or ""
         period = parse_period(name, self._place.template)
         if period is None:
-            return Ignored(name=name, reason=NO_MONTH) if looks_like_drop(name, self._place.template) else None
+            return self._no_drop(name)
         try:
             return _found(parse_object(self._place.bucket, _resource(blob)), period)
         except InvalidEvent as exc:
             return Ignored(name=name, reason=str(exc))
+
+    def _no_drop(self, name: str) -> Ignored | None:
+        template = self._place.template
+        if looks_like_drop(name, template):
+            return Ignored(name=name, reason=NO_MONTH)
+        return Ignored(name=name, reason=other_name(template), is_foreign=True) if is_misnamed_data(name) else None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -63,8 +63,8 @@ def _about_run(run: Run, records: Records, session: Session) -> tuple[str, ...]:
 
 
 def _waits_for(run: Run, records: Records) -> tuple[str, ...]:
-    if run.cancel_reason:
-        return (f"It will be cancelled: {run.cancel_reason}.",)
+    if run.ending is RunState.CANCELED:
+        return (f"It will be cancelled: {run.ending_reason}.",)
     busy = next((other for other in records.runs if other.state in OPEN), None)
     earlier = [other for other in records.runs if other.state is RunState.QUEUED and _place(other) < _place(run)]
     if busy is not None:

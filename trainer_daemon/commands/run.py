@@ -21,5 +21,6 @@ def run(*, config: Path, until_idle: bool) -> bool:
     """
     settings = open_session(config).settings
     log = configure_logging(level=settings.log.level, format=settings.log.format, stream=sys.stdout)
+    log = log.bind(environment=settings.environment)
     with stop_signals() as stopped:
         return build(settings, log).run(stopped, until_idle=until_idle)

@@ -8,7 +8,8 @@ from trainer_daemon.commands.opening import file_name, local
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import Status, quarantined
 from trainer_daemon.commands.terminal import console
-from trainer_daemon.policy.promotion import Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import LIVE, Run, RunState
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def _events(records: Records) -> Iterator[str]:
 
 def main_reason(run: Run) -> str:
     """The one sentence that says most about where a run is."""
-    if run.cancel_reason:
-        return f"to be cancelled: {run.cancel_reason}"
+    if run.ending is RunState.CANCELED:
+        return f"to be cancelled: {run.ending_reason}"
     match run.state:
         case RunState.PROMOTED | RunState.REJECTED | RunState.AWAITING_APPROVAL:
             return _main_rule(run)

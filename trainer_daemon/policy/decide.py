@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from trainer_daemon.policy.actions import Action, Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.events import DatasetVersion
-from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase
-from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Pending, Revive, Settle, plan
-from trainer_daemon.policy.promotion import Case, Decision, Verdict, judge
+from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase, Verdict
+from trainer_daemon.policy.plan import ModelPolicy, Pending, plan
+from trainer_daemon.policy.promotion import Case, judge
 from trainer_daemon.policy.runs import OPEN, Run, RunState
 
 RETRY_BACKOFF_S_MAX = 900.0
@@ -22,7 +23,9 @@ class Snapshot:
         runs: Runs that something is still to happen to, by period, then arrival.
         pending: The oldest event that nobody has acted on yet.
         current: What is there now under each URI that a run of `runs` uses.
+        bad: URI and checksum of the quarantined drops among those in windows.
         known_champion: What the ledger last knew as champion; None before the first look at the registry.
+        last_champion: The last version that the ledger knew as champion, whether or not it still is.
         champion: The champion as the registry has it now, inside a one-tuple: `(None,)` means there is none.
         observation: The orchestrator's word on the open run.
         outcome: What the open run has left in the registry.
@@ -34,7 +37,9 @@ class Snapshot:
     runs: tuple[Run, ...] = ()
     pending: Pending | None = None
     current: Mapping[str, DatasetVersion] = field(default_factory=dict)
+    bad: frozenset[tuple[str, str]] = frozenset()
     known_champion: Champion | None = None
+    last_champion: str = ""
     champion: tuple[Champion | None] | None = None
     observation: Observation | None = None
     outcome: Outcome | None = None
@@ -45,88 +50,6 @@ class Snapshot:
     def open_run(self) -> Run | None:
         """The run that occupies the model."""
         return next((run for run in self.runs if run.state in OPEN), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteChampion:
-    """The registry's champion is not the one the ledger knows."""
-
-    champion: Champion | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submit:
-    """Start the next attempt of a run, pinned to the champion it will be compared with."""
-
-    run: Run
-    champion: Champion | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """Stop a run that is no longer wanted, on the orchestrator too when it runs there."""
-
-    run: Run
-    to: RunState
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """The run's state moves; nothing but the ledger changes.
-
-    Attributes:
-        outcome: What the run left, when it was trained.
-        retry_at: When a run that is queued again may start.
-    """
-
-    run: Run
-    to: RunState
-    why: str
-    outcome: Outcome | None = None
-    retry_at: datetime | None = None
-    next_attempt: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """The decision on a trained run is made; write it down, with its evidence, before anybody acts on it."""
-
-    run: Run
-    decision: Decision
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promote:
-    """Carry a recorded promotion out: compare-and-set the alias."""
-
-    run: Run
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
-    """Carry a recorded rejection out: mark the version."""
-
-    run: Run
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Nothing to do until something wakes the model, or until the time comes.
-
-    Attributes:
-        until: None when only an event can change anything.
-        polling: An open run has to be looked at again soon.
-    """
-
-    until: datetime | None = None
-    polling: bool = False
-
-
-Action = Settle | Enqueue | Revive | NoteChampion | Submit | End | Advance | Judge | Promote | Reject | Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +97,7 @@ def _finish_promotion(snapshot: Snapshot) -> Action | None:
     moved = (
         run.decision.verdict is Verdict.PROMOTE and champion is not None and champion.version == run.decision.candidate_version
     )
-    return Promote(run=run, decision=run.decision) if moved else None
+    return Promote(run=run, decision=run.decision, has_moved=True) if moved else None
 
 
 def _note_champion(snapshot: Snapshot) -> Action | None:
@@ -197,19 +120,33 @@ def _retry(snapshot: Snapshot, now: datetime) -> Action | None:
 
 def _end_unwanted(snapshot: Snapshot) -> Action | None:
     for run in snapshot.runs:
-        if run.cancel_reason:
-            return End(run=run, to=RunState.CANCELED, why=run.cancel_reason)
-        if newer := _newer_bytes(run, snapshot.current):
-            return End(run=run, to=RunState.SUPERSEDED, why=f"newer bytes arrived: {newer.ref}")
+        why, again = _outdated(run, snapshot)
+        if run.ending is not None:
+            still_wanted = run.ending is RunState.SUPERSEDED and _newer_bytes(run.drop, snapshot.current) is None
+            return End(run=run, to=run.ending, why=run.ending_reason, again=still_wanted)
+        if why and run.state is RunState.RUNNING:
+            return Doom(run=run, ending=RunState.SUPERSEDED, why=why)
+        if why:
+            return End(run=run, to=RunState.SUPERSEDED, why=why, again=again)
     return _end_older_backlog(snapshot)
 
 
-def _newer_bytes(run: Run, current: Mapping[str, DatasetVersion]) -> DatasetVersion | None:
-    for drop in run.drops:
-        now_there = current.get(drop.uri)
-        if now_there is not None and now_there.checksum != drop.checksum:
-            return now_there
-    return None
+def _outdated(run: Run, snapshot: Snapshot) -> tuple[str, bool]:
+    """Why a run's data is no longer what it should train on, or '', and whether its own drop still wants a run."""
+    target, *others = reversed(run.drops)
+    if newer := _newer_bytes(target, snapshot.current):
+        return f"newer bytes arrived: {newer.ref}", False
+    for drop in others:
+        if newer := _newer_bytes(drop, snapshot.current):
+            return f"newer bytes arrived in its window: {newer.ref}", True
+        if (drop.uri, drop.checksum) in snapshot.bad:
+            return f"a drop in its window turned out to be bad: {drop.ref}", True
+    return "", False
+
+
+def _newer_bytes(drop: DatasetVersion, current: Mapping[str, DatasetVersion]) -> DatasetVersion | None:
+    now_there = current.get(drop.uri)
+    return now_there if now_there is not None and now_there.checksum != drop.checksum else None
 
 
 def _end_older_backlog(snapshot: Snapshot) -> Action | None:
@@ -242,7 +179,7 @@ def _follow(run: Run, snapshot: Snapshot) -> Action:
         case Phase.SUCCEEDED:
             return Advance(run=run, to=RunState.TRAINED, why="the pipeline succeeded", outcome=snapshot.outcome)
         case Phase.FAILED:
-            return _failed(run, observation, snapshot.outcome)
+            return _failed(run, observation, snapshot)
         case Phase.CANCELED:
             return Advance(run=run, to=RunState.CANCELED, why="it was cancelled on the orchestrator")
         case Phase.VANISHED:
@@ -251,13 +188,25 @@ def _follow(run: Run, snapshot: Snapshot) -> Action:
             assert_never(observation.phase)
 
 
-def _failed(run: Run, observation: Observation, outcome: Outcome | None) -> Action:
-    failure = outcome.failure if outcome else None
+def _failed(run: Run, observation: Observation, snapshot: Snapshot) -> Action:
+    failure = snapshot.outcome.failure if snapshot.outcome else None
     if failure is None or failure.attempt != run.attempt:
         return Advance(run=run, to=RunState.FAILED, why=observation.reason or "the orchestrator gives no reason")
+    if failure.kind == "drop_changed":
+        return Advance(run=run, to=RunState.SUPERSEDED, why=failure.reason)
     if failure.kind == "bad_drop":
-        return Advance(run=run, to=RunState.QUARANTINED, why=failure.reason)
+        return _quarantine(run, failure.reason, snapshot)
     return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
+
+
+def _quarantine(run: Run, reason: str, snapshot: Snapshot) -> Action:
+    """A drop is bad for good - unless it was held against the columns of somebody who is champion no longer."""
+    if snapshot.champion is None:
+        return Wait(polling=True)
+    champion = snapshot.champion[0]
+    if run.champion_version != (champion.version if champion else ""):
+        return Advance(run=run, to=RunState.QUEUED, why="the champion moved meanwhile, it is tried again", next_attempt=True)
+    return Advance(run=run, to=RunState.QUARANTINED, why=reason)
 
 
 def _conclude(run: Run, snapshot: Snapshot) -> Action:
@@ -277,13 +226,22 @@ def _conclude(run: Run, snapshot: Snapshot) -> Action:
 
 def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:
     outcome = snapshot.outcome or Outcome()
+    if outcome.decided_run == run.name:
+        to = RunState.PROMOTED if outcome.decided is Verdict.PROMOTE else RunState.REJECTED
+        return Advance(run=run, to=to, why="it was decided before this ledger knew of it")
     if champion is not None and outcome.version and champion.version == outcome.version:
         return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
     evaluation = outcome.evaluation if outcome.evaluation and outcome.evaluation.attempt == run.attempt else None
     champion_version = champion.version if champion else ""
     if evaluation is not None and outcome.version and evaluation.champion_version != champion_version:
         return _evaluate_again(run, champion_version)
-    case = Case(candidate_version=outcome.version, candidate_period=run.period, evaluation=evaluation, champion=champion)
+    case = Case(
+        candidate_version=outcome.version,
+        candidate_period=run.period,
+        evaluation=evaluation,
+        champion=champion,
+        lost_champion=snapshot.last_champion,
+    )
     return Judge(run=run, decision=judge(case, snapshot.policy.promotion), outcome=outcome)
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 NO_MONTH = "the name has no possible month: months are 01 to 12"
+_DATA_SUFFIXES = (".csv", ".gz", ".tgz", ".zip", ".tsv", ".xls", ".xlsx", ".parquet")
 _PERIOD = r"(?P<year>[0-9]{4})[-_]?(?P<month>[0-9]{2})"
 
 
@@ -129,6 +130,16 @@ def parse_period(name: str, template: str) -> str | None:
 def looks_like_drop(name: str, template: str) -> bool:
     """Whether a name has a drop's shape but no possible period, as `churn_data_2025_13.csv`: worth a warning, not silence."""
     return drop_pattern(template).fullmatch(name) is not None and parse_period(name, template) is None
+
+
+def is_misnamed_data(name: str) -> bool:
+    """Whether something that is not named like a drop may be meant as one: worth a line, once."""
+    return name.lower().endswith(_DATA_SUFFIXES) and not name.startswith(".")
+
+
+def other_name(template: str) -> str:
+    """Why something that is not named like a drop is none."""
+    return f"the name does not match drops = '{template}'"
 
 
 def history_to_skip(drops: tuple[DatasetVersion, ...], start_from: str) -> frozenset[str]:

@@ -19,8 +19,10 @@ from trainer_daemon.policy.events import (
     Rejection,
     Source,
     drop_event_id,
+    is_misnamed_data,
     looks_like_drop,
     no_drop,
+    other_name,
     parse_period,
 )
 from trainer_daemon.policy.objects import SCHEME, Place, StoredObject, parse_object, printable, shown
@@ -43,6 +45,11 @@ class Message:
     data: bytes
     published_at: datetime
 
+    @property
+    def subject(self) -> str:
+        """What it is about, as people see it."""
+        return printable(self.attributes.get("objectId") or f"message {self.id}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -59,10 +66,12 @@ class Reading:
     Attributes:
         records: To be written down before the message is acknowledged; empty when it is of no interest.
         why: Why it is of no interest.
+        is_misnamed: It looks like data, but is not named like a drop; somebody may have misspelt the name.
     """
 
     records: tuple[Event | Rejection, ...] = ()
     why: str = ""
+    is_misnamed: bool = False
 
 
 def read_message(message: Message, routes: Sequence[Route], *, subscription: str) -> Reading:
@@ -91,7 +100,10 @@ def _read(message: Message, routes: Sequence[Route]) -> Reading:
         msg = f"{SCHEME}{printable(f'{bucket}/{name}')} lies outside of {_places(routes)}"
         raise InvalidEvent(msg)
     records = tuple(record for route, within in concerned for record in _records(message, route, within))
-    return Reading(records=records, why="" if records else f"{shown(name)} is not named like a drop")
+    if records:
+        return Reading(records=records)
+    misnamed = any("/" not in within and is_misnamed_data(within) for _, within in concerned)
+    return Reading(why=other_name(concerned[0][0].place.template), is_misnamed=misnamed)
 
 
 def _records(message: Message, route: Route, name: str) -> tuple[Event | Rejection, ...]:
@@ -167,5 +179,4 @@ def _rejection(message: Message, routes: Sequence[Route], subscription: str, why
         source=Source.PUBSUB,
         occurred_at=message.published_at,
     )
-    subject = printable(message.attributes.get("objectId") or f"message {message.id}")
-    return Rejection(event=event, subject=subject, why=why)
+    return Rejection(event=event, subject=message.subject, why=why)

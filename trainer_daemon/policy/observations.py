@@ -21,6 +21,13 @@ class Phase(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Verdict(StrEnum):
+    """What a decision comes to."""
+
+    PROMOTE = "promote"
+    REJECT = "reject"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """One look at one run on an orchestrator.
@@ -94,12 +101,16 @@ class Outcome:
         evaluation: None when the run wrote none, or one that cannot be read.
         evaluation_json: The evaluation as it was written, for the ledger.
         failure: What the last failing step said of itself.
+        decided: What the version's own tags say was decided about it, by a ledger that was lost or by this one.
+        decided_run: Name of the run, with its attempt, that this was decided for.
     """
 
     version: str = ""
     evaluation: Evaluation | None = None
     evaluation_json: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    decided: Verdict | None = None
+    decided_run: str = ""
 
 
 def parse_evaluation(document: Mapping[str, Any]) -> Evaluation:

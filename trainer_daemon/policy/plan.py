@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind
 from trainer_daemon.policy.promotion import PromotionPolicy
@@ -67,11 +68,11 @@ class Settle:
     """The event starts nothing.
 
     Attributes:
-        outcome: `duplicated` or `superseded`: the word the log line ends with; `rejected` when it cannot be served.
+        outcome: Why not: equal bytes were trained, newer bytes are there, nobody wants it, it cannot be served.
     """
 
     event: Event
-    outcome: str
+    outcome: Literal["duplicated", "superseded", "skipped", "rejected"]
     why: str
 
 
@@ -92,15 +93,18 @@ class Revive:
     why: str
 
 
-def propose(event: Event, policy: ModelPolicy, known: Sequence[DatasetVersion]) -> Proposal | None:
+def propose(
+    event: Event, policy: ModelPolicy, known: Sequence[DatasetVersion], *, is_correction: bool = False
+) -> Proposal | None:
     """The run that an event would start, or None when it is about no known drop.
 
     Args:
         event: What happened.
         policy: Of the event's model.
-        known: Current drops of the model, the newest periods at least.
+        known: Current good drops of the model, the newest periods at least.
+        is_correction: Other bytes were under the drop's URI before.
     """
-    target = _target(event, policy, known)
+    target = _target(event, policy, known, is_correction=is_correction)
     if target is None:
         return None
     drops = window(target, policy.window_months, known)
@@ -111,12 +115,12 @@ def propose(event: Event, policy: ModelPolicy, known: Sequence[DatasetVersion]) 
     return Proposal(drops=drops, key=key)
 
 
-def _target(event: Event, policy: ModelPolicy, known: Sequence[DatasetVersion]) -> DatasetVersion | None:
-    """The drop a run is for: the event's own, or the newest - also when the event's own lies inside the newest one's window."""
+def _target(event: Event, policy: ModelPolicy, known: Sequence[DatasetVersion], *, is_correction: bool) -> DatasetVersion | None:
+    """The drop a run is for: the event's own; the newest when it names none, or corrects a month of the newest one's window."""
     newest = max(known, key=lambda drop: drop.period, default=None)
     if event.drop is None or newest is None:
         return event.drop or newest
-    if event.drop.uri != newest.uri and event.drop in window(newest, policy.window_months, known):
+    if is_correction and event.drop.uri != newest.uri and event.drop in window(newest, policy.window_months, known):
         return newest
     return event.drop
 
@@ -164,7 +168,7 @@ def _again(event: Event, run: Run) -> Settle | Revive:
         return Revive(event=event, run=run, why="its bytes are current again")
     if asked and run.state in {RunState.CANCELED, RunState.FAILED}:
         return Revive(event=event, run=run, why=f"asked for by {event.by or 'an operator'}")
-    if run.state in LIVE:
+    if run.state in LIVE and run.ending is None:
         return Settle(event=event, outcome="duplicated", why=f"run {run.name} is on its way ({run.state})")
     hint = "; --force trains it again" if asked else ""
     return Settle(event=event, outcome="duplicated", why=f"run {run.name} was for the same bytes and ended {run.state}{hint}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from trainer_daemon.policy.observations import Champion, Evaluation
+from trainer_daemon.policy.observations import Champion, Evaluation, Verdict
 
 HIGHER_IS_BETTER: Mapping[str, bool] = {
     "roc_auc": True,
@@ -22,13 +22,6 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {
     "ece": False,
 }
 """Every metric that a policy may name, and its direction."""
-
-
-class Verdict(StrEnum):
-    """What a decision comes to."""
-
-    PROMOTE = "promote"
-    REJECT = "reject"
 
 
 class Result(StrEnum):
@@ -98,12 +91,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What there is to judge: a candidate, its evidence, and the champion it would replace."""
+    """What there is to judge: a candidate, its evidence, and the champion it would replace.
+
+    Attributes:
+        lost_champion: Who was champion when there is nobody now; empty when there never was one.
+    """
 
     candidate_version: str
     candidate_period: str
     evaluation: Evaluation | None
     champion: Champion | None
+    lost_champion: str = ""
 
 
 def judge(case: Case, policy: PromotionPolicy) -> Decision:
@@ -120,6 +118,8 @@ def judge(case: Case, policy: PromotionPolicy) -> Decision:
 
 def _rules(case: Case, policy: PromotionPolicy) -> Iterator[RuleOutcome]:
     yield _registered(case)
+    if case.lost_champion and case.champion is None:
+        yield _champion_lost(case.lost_champion)
     yield _evaluated(case)
     yield _not_older(case)
     if case.evaluation is None:
@@ -150,6 +150,12 @@ def _evaluated(case: Case) -> RuleOutcome:
         sentence = f"{_named(version)} could not be scored: {case.evaluation.champion_error}"
         return _outcome("evaluated", passed=False, sentence=sentence)
     return _outcome("evaluated", passed=True, sentence=f"evaluated on held-out rows against {_named(version)}")
+
+
+def _champion_lost(version: str) -> RuleOutcome:
+    """Without the champion nothing can be better than it: a registry that was lost must not look like a first model."""
+    sentence = f"version {version} was champion and now nobody is: point alias champion to a version again"
+    return _outcome("champion_present", passed=False, sentence=sentence)
 
 
 def _not_older(case: Case) -> RuleOutcome:
@@ -190,7 +196,7 @@ def _gain(evaluation: Evaluation, metric: str, minimum: float) -> RuleOutcome:
     passed = gain > minimum
     sentence = (
         f"{metric} {evaluation.candidate[metric]:.4f} against the champion's {evaluation.champion[metric]:.4f}: "
-        f"{'better' if gain > 0 else 'not better'} by {abs(gain):.4f}, more than {minimum:g} is needed"
+        f"{_compared(gain)}, better by more than {minimum:g} is needed"
     )
     return _outcome(rule, passed=passed, sentence=sentence, numbers=(gain, minimum))
 
@@ -216,6 +222,12 @@ def _improvement(evaluation: Evaluation, metric: str) -> float | None:
     if candidate is None or champion is None:
         return None
     return candidate - champion if HIGHER_IS_BETTER[metric] else champion - candidate
+
+
+def _compared(gain: float) -> str:
+    if gain == 0:
+        return "equal"
+    return f"better by {gain:.4g}" if gain > 0 else f"worse by {-gain:.4g}"
 
 
 def _outcome(rule: str, *, passed: bool, sentence: str, numbers: tuple[float, float] | None = None) -> RuleOutcome:

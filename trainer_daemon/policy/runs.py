@@ -31,7 +31,7 @@ _S = RunState
 MOVES: Mapping[RunState, frozenset[RunState]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.FAILED, _S.SUPERSEDED, _S.CANCELED}),
     _S.RUNNING: frozenset({_S.QUEUED, _S.TRAINED, _S.FAILED, _S.QUARANTINED, _S.SUPERSEDED, _S.CANCELED}),
-    _S.TRAINED: frozenset({_S.QUEUED, _S.PROMOTED, _S.REJECTED, _S.AWAITING_APPROVAL, _S.SUPERSEDED, _S.CANCELED}),
+    _S.TRAINED: frozenset({_S.QUEUED, _S.FAILED, _S.PROMOTED, _S.REJECTED, _S.AWAITING_APPROVAL, _S.SUPERSEDED, _S.CANCELED}),
     _S.AWAITING_APPROVAL: frozenset({_S.PROMOTED, _S.REJECTED, _S.SUPERSEDED, _S.CANCELED}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.SUPERSEDED: frozenset({_S.QUEUED}),  # the same bytes are current again
@@ -54,7 +54,9 @@ class Run:
         key: Identity by content, see `run_key`.
         drops: Oldest first; the last one is the drop the run is for, the others fill its window.
         ready_at: Not to be submitted earlier; a retry's backoff.
-        cancel_reason: Set while a cancellation is asked for and not yet carried out.
+        ending: The state that somebody has decided to end it in, `SUPERSEDED` or `CANCELED`; None while it may go on.
+        ending_reason: Why.
+        champion_version: The champion that the present attempt was launched against.
     """
 
     key: str
@@ -70,7 +72,9 @@ class Run:
     orchestrator_run: str = ""
     model_version: str = ""
     error: str = ""
-    cancel_reason: str = ""
+    ending: RunState | None = None
+    ending_reason: str = ""
+    champion_version: str = ""
     event_id: str = ""
     decision: Decision | None = None
 

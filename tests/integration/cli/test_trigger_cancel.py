@@ -99,7 +99,7 @@ def test_cancel_asks_the_daemon(call: Call) -> None:
     assert f"Asked to cancel run {name} (QUEUED). No daemon is running" in answer.out
     with Ledger("sqlite:///ledger.db") as ledger:
         run = next(run for run in ledger.live_runs(MODEL) if run.name == name)
-    assert run.cancel_reason.endswith(": wrong file")
+    assert run.ending_reason.endswith(": wrong file")
 
 
 @pytest.mark.usefixtures("past")

@@ -5,7 +5,6 @@ import pytest
 from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from tests.acceptance.harness import wait_until
 from tests.emulators.fixtures import MakePubSub
 from tests.integration.emulators.lines import Line, let_pass, open_line
 from tests.integration.emulators.streams import Seen, streaming
@@ -107,20 +106,6 @@ def test_silence_lasts_its_time_and_then_everything_comes(own_line: OwnLine) -> 
     assert seen.messages == [b"data"]
 
 
-def test_stream_goes_on_after_the_service_was_unavailable(own_line: OwnLine) -> None:
-    """Every call is refused meanwhile, and the client's stream opens again by itself."""
-    line, seen = own_line(), Seen()
-    with streaming(line, seen.ack):
-        line.publish(b"before")
-        line.wait_until_settled()
-        line.server.refuse("UNAVAILABLE", seconds=1.5)
-        with pytest.raises(ServiceUnavailable):
-            line.publisher.get_topic(topic=line.topic, retry=None)
-        line.publish(b"after")
-        line.wait_until_settled()
-    assert seen.messages == [b"before", b"after"]
-
-
 def test_one_service_can_be_refused_alone(own_line: OwnLine) -> None:
     """Notifications go on being published while nobody can read them."""
     line = own_line()
@@ -158,18 +143,3 @@ def test_killed_service_remembers_everything(own_line: OwnLine) -> None:
     assert line.is_empty()
     line.ack([leased])
     assert (line.counts()["acked"], line.counts()["backlog"]) == (2, 1)
-
-
-def test_stream_goes_on_after_the_service_was_killed(own_line: OwnLine) -> None:
-    """The client opens it again at the same address; what was not acked comes."""
-    line, seen = own_line(), Seen()
-    with streaming(line, seen.ack):
-        line.publish(b"before")
-        line.wait_until_settled()
-        line.server.kill()
-        let_pass(0.5)
-        line.server.start()
-        line.publish(b"after")
-        wait_until(lambda: b"after" in seen.messages, "the stream goes on", 30)
-        line.wait_until_settled()
-    assert seen.messages == [b"before", b"after"]

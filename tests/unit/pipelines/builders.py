@@ -55,4 +55,4 @@ def a_tar(members: Mapping[str, bytes], *extra: tarfile.TarInfo) -> bytes:
             archive.addfile(info, io.BytesIO(content))
         for info in extra:
             archive.addfile(info)
-    return gzip.compress(buffer.getvalue())
+    return gzip.compress(buffer.getvalue(), mtime=0)

@@ -17,10 +17,10 @@ from tests.builders import (
     an_evaluation,
     an_outcome,
 )
-from trainer_daemon.policy.decide import Advance, End, Judge, NoteChampion, Promote, Reject, Submit, Wait, Wanted, decide, wanted
-from trainer_daemon.policy.observations import Failure, Observation, Phase
+from trainer_daemon.policy.actions import Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.decide import Wanted, decide, wanted
+from trainer_daemon.policy.observations import Failure, Observation, Phase, Verdict
 from trainer_daemon.policy.plan import Enqueue, Pending, Proposal
-from trainer_daemon.policy.promotion import Verdict
 from trainer_daemon.policy.runs import RunState
 
 RUNNING = a_run(RunState.RUNNING)
@@ -92,8 +92,36 @@ def test_success_makes_it_trained() -> None:
 def test_bad_drop_is_quarantined_with_its_sentence() -> None:
     """And never retried."""
     failure = Failure(attempt=1, step="load", kind="bad_drop", reason="no column Churn")
+    run = a_run(RunState.RUNNING, champion_version="1")
+    snapshot = a_snapshot(run, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure))
+    action = decide(replace(snapshot, champion=(a_champion(),)), NOW)
+    assert action == Advance(run=run, to=RunState.QUARANTINED, why="no column Churn")
+
+
+def test_drop_held_against_a_champion_who_is_none_any_more_is_tried_again() -> None:
+    """Its columns may fit the champion of now."""
+    failure = Failure(attempt=1, step="load", kind="bad_drop", reason="columns changed")
+    run = a_run(RunState.RUNNING, champion_version="0")
+    snapshot = a_snapshot(run, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure), champion=(a_champion(),))
+    action = decide(snapshot, NOW)
+    assert isinstance(action, Advance)
+    assert (action.to, action.next_attempt) == (RunState.QUEUED, True)
+
+
+def test_drop_that_changed_under_its_run_supersedes_it() -> None:
+    """It costs no attempt, and the same bytes can come back."""
+    failure = Failure(attempt=1, step="load", kind="drop_changed", reason="it is gone")
     action = decide(a_snapshot(RUNNING, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure)), NOW)
-    assert action == Advance(run=RUNNING, to=RunState.QUARANTINED, why="no column Churn")
+    assert action == Advance(run=RUNNING, to=RunState.SUPERSEDED, why="it is gone")
+
+
+def test_drop_in_the_window_that_turned_out_bad_makes_room_for_another_run() -> None:
+    """The good drop is still wanted, without the bad one."""
+    bad, good = a_drop("2025-04"), a_drop("2025-05")
+    run = a_run(RunState.QUEUED, bad, good)
+    action = decide(a_snapshot(run, bad=frozenset({(bad.uri, bad.checksum)})), NOW)
+    assert isinstance(action, End)
+    assert (action.to, action.again) == (RunState.SUPERSEDED, True)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +160,19 @@ def test_run_cancelled_on_the_orchestrator_is_cancelled() -> None:
     assert action.to is RunState.CANCELED
 
 
-@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING, RunState.TRAINED, RunState.AWAITING_APPROVAL])
+def test_running_run_of_replaced_bytes_is_doomed_before_it_is_ended() -> None:
+    """The intent is written first, and holds even when the same bytes come back meanwhile."""
+    newer = a_drop(content="b", generation="2")
+    assert decide(a_snapshot(RUNNING, current={newer.uri: newer}), NOW) == Doom(
+        run=RUNNING, ending=RunState.SUPERSEDED, why=f"newer bytes arrived: {newer.ref}"
+    )
+    doomed = a_run(RunState.RUNNING, ending=RunState.SUPERSEDED, ending_reason="newer bytes")
+    assert decide(a_snapshot(doomed), NOW) == End(run=doomed, to=RunState.SUPERSEDED, why="newer bytes", again=True)
+    still_newer = a_snapshot(doomed, current={newer.uri: newer})
+    assert decide(still_newer, NOW) == End(run=doomed, to=RunState.SUPERSEDED, why="newer bytes")
+
+
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.TRAINED, RunState.AWAITING_APPROVAL])
 def test_newer_bytes_supersede_a_run_in_every_state(state: RunState) -> None:
     """Even when it finished first."""
     run = a_run(state)
@@ -151,7 +191,7 @@ def test_touched_file_with_the_same_bytes_supersedes_nothing() -> None:
 
 def test_asked_for_cancellation_ends_the_run() -> None:
     """Before anything else happens to it."""
-    run = a_run(RunState.RUNNING, cancel_reason="ann: wrong month")
+    run = a_run(RunState.RUNNING, ending=RunState.CANCELED, ending_reason="ann: wrong month")
     assert decide(a_snapshot(run), NOW) == End(run=run, to=RunState.CANCELED, why="ann: wrong month")
 
 
@@ -194,9 +234,9 @@ def test_crash_after_the_alias_moved_is_finished_not_suspected() -> None:
     """The recorded decision wanted the alias where it is."""
     run = replace(TRAINED, decision=a_decision())
     snapshot = a_snapshot(run, champion=(a_champion("2"),))
-    assert decide(snapshot, NOW) == Promote(run=run, decision=a_decision())
+    assert decide(snapshot, NOW) == Promote(run=run, decision=a_decision(), has_moved=True)
     newer = a_drop(content="b", generation="2")
-    assert decide(replace(snapshot, current={newer.uri: newer}), NOW) == Promote(run=run, decision=a_decision())
+    assert decide(replace(snapshot, current={newer.uri: newer}), NOW) == Promote(run=run, decision=a_decision(), has_moved=True)
 
 
 def test_champion_that_moved_meanwhile_is_noted_then_the_evidence_is_made_again() -> None:

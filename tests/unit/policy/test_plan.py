@@ -101,9 +101,17 @@ def test_window_is_the_newest_months_up_to_the_target() -> None:
 def test_corrected_month_inside_the_newest_window_retrains_the_newest() -> None:
     """Its own month is no longer what customers are scored by."""
     known = (a_drop("2025-05", content="fixed", generation="2"), a_drop("2025-06"))
-    proposal = propose(a_drop_event(known[0]), a_policy(window_months=2), known)
+    proposal = propose(a_drop_event(known[0]), a_policy(window_months=2), known, is_correction=True)
     assert proposal is not None
     assert proposal.drops == known
+
+
+def test_month_that_arrives_for_the_first_time_gets_a_run_of_its_own() -> None:
+    """Whatever else arrived with it."""
+    known = (a_drop("2025-05"), a_drop("2025-06"))
+    proposal = propose(a_drop_event(known[0]), a_policy(window_months=2), known)
+    assert proposal is not None
+    assert proposal.drop == known[0]
 
 
 def test_request_for_no_drop_means_the_newest() -> None:

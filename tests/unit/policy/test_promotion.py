@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import a_champion, a_policy, an_evaluation
-from trainer_daemon.policy.observations import Evaluation
-from trainer_daemon.policy.promotion import HIGHER_IS_BETTER, Case, Decision, PromotionPolicy, Result, Verdict, judge
+from trainer_daemon.policy.observations import Evaluation, Verdict
+from trainer_daemon.policy.promotion import HIGHER_IS_BETTER, Case, Decision, PromotionPolicy, Result, judge
 
 POLICY = a_policy().promotion
 

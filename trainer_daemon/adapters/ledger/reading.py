@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
 
 from trainer_daemon.adapters.ledger.database import chunks, open_engine, translated
 from trainer_daemon.adapters.ledger.rows import drop_of, event_of, run_of
@@ -68,9 +68,10 @@ class LedgerReader:
         query = select(runs).where(runs.c.model == model, runs.c.key.in_(using), runs.c.event_id.not_in(forced))
         return self._runs(query.order_by(runs.c.sequence))
 
-    def open_runs(self) -> int:
-        """How many runs occupy their model, over all models."""
-        query = select(func.count()).select_from(runs).where(runs.c.state.in_([state.value for state in OPEN]))
+    def open_runs(self, models: Sequence[str]) -> int:
+        """How many of these models are occupied by a run."""
+        is_open = and_(runs.c.model.in_(models), runs.c.state.in_([state.value for state in OPEN]))
+        query = select(func.count()).select_from(runs).where(is_open)
         with self._reading() as connection:
             return connection.execute(query).scalar_one()
 
@@ -84,14 +85,29 @@ class LedgerReader:
         return found
 
     def newest_drops(self, model: str, limit: int, *, up_to: str = "9999-99") -> tuple[DatasetVersion, ...]:
-        """The current drops of the newest periods, up to a period."""
+        """The current drops of the newest periods, up to a period; not those that were found to be bad."""
+        is_bad = exists(_bad(model).where(run_drops.c.uri == drops.c.uri, run_drops.c.checksum == drops.c.checksum))
         query = (
             select(drops)
-            .where(drops.c.model == model, drops.c.period <= up_to)
+            .where(drops.c.model == model, drops.c.period <= up_to, ~is_bad)
             .order_by(drops.c.period.desc(), drops.c.uri.desc())
         )
         with self._reading() as connection:
             return tuple(drop_of(row) for row in connection.execute(query.limit(limit)).mappings())
+
+    def bad_drops(self, model: str, uris: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """URI and checksum of what was quarantined under these URIs."""
+        with self._reading() as connection:
+            rows = connection.execute(_bad(model).where(run_drops.c.uri.in_(uris)))
+            return frozenset((row.uri, row.checksum) for row in rows)
+
+    def is_correction(self, model: str, drop: DatasetVersion) -> bool:
+        """Whether other bytes were under the drop's URI before."""
+        other = and_(
+            events.c.model == model, events.c.uri == drop.uri, events.c.kind == "drop", events.c.checksum != drop.checksum
+        )
+        with self._reading() as connection:
+            return connection.execute(select(events.c.id).where(other).limit(1)).first() is not None
 
     def signatures(self, model: str, uris: Sequence[str]) -> dict[str, str]:
         """The signature of what is known to be there under each of these URIs."""
@@ -116,6 +132,12 @@ class LedgerReader:
             return None
         return Champion(version=row["version"], run_key=row["run_key"], period=row["period"], schema=row["schema"])
 
+    def last_champion(self, model: str) -> str:
+        """The last version that was known as champion, whether or not it still is; empty when none ever was."""
+        query = select(champions.c.version).where(champions.c.model == model, champions.c.version != "")
+        with self._reading() as connection:
+            return str(connection.execute(query.order_by(champions.c.id.desc()).limit(1)).scalar() or "")
+
     def failed_since(self, moment: datetime) -> int:
         """How many runs have failed for good since then."""
         final = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt >= runs.c.attempts_max, runs.c.updated_at >= moment)
@@ -125,7 +147,7 @@ class LedgerReader:
     def last_change(self) -> tuple[int, int]:
         """Grows whenever another process has recorded an event or asked for a cancellation."""
         newest = select(func.coalesce(func.max(events.c.sequence), 0)).scalar_subquery()
-        cancels = select(func.count()).select_from(runs).where(runs.c.cancel_reason != "").scalar_subquery()
+        cancels = select(func.count()).select_from(runs).where(runs.c.ending != "").scalar_subquery()
         with self._reading() as connection:
             row = connection.execute(select(newest, cancels)).one()
         return int(row[0]), int(row[1])
@@ -149,3 +171,12 @@ class LedgerReader:
     def _reading(self) -> Iterator[Connection]:
         with translated(), self._reads.connect() as connection:
             yield connection
+
+
+def _bad(model: str) -> Select[tuple[str, str]]:
+    """What quarantined runs were for: the last drop of each, not the rest of its window."""
+    later = run_drops.alias()
+    is_target = ~exists().where(later.c.run_key == run_drops.c.run_key, later.c.position > run_drops.c.position)
+    joined = run_drops.join(runs, runs.c.key == run_drops.c.run_key)
+    query = select(run_drops.c.uri, run_drops.c.checksum).select_from(joined)
+    return query.where(runs.c.model == model, runs.c.state == RunState.QUARANTINED.value, is_target)

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
-from trainer_daemon.policy.promotion import Decision, Result, RuleOutcome, Verdict
+from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Decision, Result, RuleOutcome
 from trainer_daemon.policy.runs import Run, RunState
 
 
@@ -72,7 +73,9 @@ def run_of(row: RowMapping, drops: Iterable[RowMapping], decision: RowMapping | 
         orchestrator_run=row["orchestrator_run"],
         model_version=row["model_version"],
         error=row["error"],
-        cancel_reason=row["cancel_reason"],
+        ending=RunState(row["ending"]) if row["ending"] else None,
+        ending_reason=row["ending_reason"],
+        champion_version=row["champion_version"],
         event_id=row["event_id"],
         decision=decision_of(decision) if decision else None,
     )

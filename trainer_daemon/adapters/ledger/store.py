@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trainer_daemon.adapters.ledger.database import translated
@@ -25,7 +25,11 @@ DAEMON = "daemon"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What else a move between states writes into the run's row; None leaves a column as it is."""
+    """What else a move between states writes; None leaves a column as it is.
+
+    Attributes:
+        reopen_event: The run's event is pending again, so that its drop gets another run.
+    """
 
     error: str | None = None
     orchestrator_run: str | None = None
@@ -34,6 +38,8 @@ class Change:
     next_attempt: bool = False
     extra_attempt: bool = False
     final: bool = False
+    champion_version: str | None = None
+    reopen_event: bool = False
 
 
 class Ledger(LedgerReader):
@@ -125,9 +131,19 @@ class Ledger(LedgerReader):
         Raises:
             StaleStateError: The run has ended meanwhile.
         """
-        alive = and_(runs.c.key == run.key, runs.c.state.in_([state.value for state in LIVE | {RunState.FAILED}]))
+        self.doom(run, RunState.CANCELED, reason)
+
+    def doom(self, run: Run, ending: RunState, reason: str) -> None:
+        """Write down that a run is to end, before anything is done about it; nothing revokes that.
+
+        Raises:
+            StaleStateError: The run has ended meanwhile.
+        """
+        retryable = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt < runs.c.attempts_max)
+        alive = and_(runs.c.key == run.key, or_(runs.c.state.in_([state.value for state in LIVE]), retryable))
+        values = {"ending": ending.value, "ending_reason": reason}
         with translated(), self._engine.begin() as connection:
-            _exactly_one(connection, update(runs).where(alive).values(cancel_reason=reason), f"run {run.name} has ended")
+            _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
 
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
         """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
@@ -168,8 +184,8 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
     values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
-    if move.to not in LIVE:
-        values["cancel_reason"] = ""
+    if move.to not in LIVE | {RunState.FAILED} or run.state not in LIVE | {RunState.FAILED}:
+        values |= {"ending": "", "ending_reason": ""}
     try:
         _exactly_one(connection, update(runs).where(_as_seen(run)).values(values), f"run {run.name} is no longer {run.state}")
     except IntegrityError as exc:
@@ -177,6 +193,8 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         raise StaleStateError(msg) from exc
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
+    if change.reopen_event:
+        connection.execute(update(events).where(events.c.id == run.event_id).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:
@@ -185,6 +203,7 @@ def _columns(run: Run, change: Change) -> dict[str, Any]:
         "orchestrator_run": change.orchestrator_run,
         "model_version": change.model_version,
         "ready_at": change.ready_at,
+        "champion_version": change.champion_version,
     }
     values: dict[str, Any] = {column: value for column, value in plain.items() if value is not None}
     if change.extra_attempt:

@@ -41,7 +41,7 @@ from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
 from trainer_daemon.adapters.local.standby import Runner, Standby
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Observation, Phase
-from trainer_daemon.ports import RunRequest
+from trainer_daemon.ports import RunRequest, Submission
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _PROBE_ATTEMPTS = 3
@@ -84,7 +84,7 @@ class LocalOrchestrator:
         self._ending: set[str] = set()
         self._standby = Standby(environment, idle_s=idle_s, is_busy=self._is_busy)
 
-    def submit(self, request: RunRequest) -> str:
+    def submit(self, request: RunRequest) -> Submission:
         """Start the run unless it is running or has ended; what a killed one left is ended first.
 
         Raises:
@@ -93,9 +93,8 @@ class LocalOrchestrator:
         """
         folder = self._folder(request.name)
         with _as_temporary(f"start run {request.name}"):
-            if folder.result() is None:
-                self._start_unless_live(folder, self._work(request))
-        return request.name
+            is_started = folder.result() is None and self._start_unless_live(folder, self._work(request))
+        return Submission(run_id=request.name, is_adopted=not is_started)
 
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
         """The state of each named run; RUNNING, VANISHED or how it ended.
@@ -145,19 +144,19 @@ class LocalOrchestrator:
             timeout_s=request.timeout_s,
         )
 
-    def _start_unless_live(self, folder: RunFolder, work: Work) -> None:
+    def _start_unless_live(self, folder: RunFolder, work: Work) -> bool:
         lock = _claim_patiently(folder)
         if lock is None:
-            return
+            return False
         try:
-            self._start(folder, work, lock)
+            return self._start(folder, work, lock)
         finally:
             os.close(lock)
 
-    def _start(self, folder: RunFolder, work: Work, lock: int) -> None:
-        """Execute the run in a child; the caller holds the lock."""
+    def _start(self, folder: RunFolder, work: Work, lock: int) -> bool:
+        """Execute the run in a child, unless it has ended meanwhile; the caller holds the lock."""
         if folder.result() is not None:
-            return
+            return False
         if folder.was_requested():
             self._end_steps(folder)
         try:
@@ -170,6 +169,7 @@ class LocalOrchestrator:
         self._first_seen[folder.name] = self._clock()
         threading.Thread(target=self._reap, args=(folder.name, runner.process), name=f"reap-{folder.name}", daemon=True).start()
         self._standby.warm()
+        return True
 
     def _hand_over(self, folder: RunFolder, lock: int) -> Runner:
         for _ in range(2):  # the waiting child may have been killed while it waited; a new one has not

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from trainer_daemon.policy.observations import Phase
 
 STEP_GRACE_S = 2.0
 _PATH_MAX_BYTES = 64 * 1024
+_AFTERMATH_S = 0.5
 
 
 class Ending:
@@ -51,6 +53,8 @@ class Ending:
         reason = self._log.failure(error)
         if not reason.startswith("step "):  # a failing step has printed its own traceback
             traceback.print_exception(kind, error, trace, file=self._log)
+        # whoever kills everything at once may reach a step before it reaches us: then the run vanished, it did not fail
+        time.sleep(_AFTERMATH_S)
         self._conclude(Result(phase=Phase.FAILED, reason=reason))
         return True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_daemon.adapters.registry.process import Worker
 from trainer_daemon.adapters.registry.protocol import EVALUATION
 from trainer_daemon.adapters.registry.shortening import shortened
-from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Outcome, parse_evaluation
+from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Outcome, Verdict, parse_evaluation
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -51,11 +51,14 @@ class MlflowRegistry:
         if len(versions) > 1:
             self._log.warning("version_duplicated", model=model, run_key=run_key, model_version=versions[0], ignored=versions[1:])
         evaluation, document = _evaluation(reply["evaluation"], run_key)
+        decided, decided_run = _decided(reply["decision"])
         return Outcome(
             version=versions[0] if versions else "",
             evaluation=evaluation,
             evaluation_json=document,
             failure=self._failure(model, run_key, reply["failure"]),
+            decided=decided,
+            decided_run=decided_run,
         )
 
     def _failure(self, model: str, run_key: str, text: str) -> Failure | None:
@@ -134,3 +137,12 @@ def _document(text: str) -> tuple[Mapping[str, Any], str]:
     except (ValueError, RecursionError) as exc:
         return {}, f"is not JSON: {exc}"
     return (document, "") if isinstance(document, dict) else ({}, "is not a JSON object")
+
+
+def _decided(text: str) -> tuple[Verdict | None, str]:
+    """Verdict and run of a decision tag; what cannot be read was not decided."""
+    document, _ = _document(text or "{}")
+    try:
+        return Verdict(document["verdict"]), str(document["run"])
+    except (KeyError, ValueError):
+        return None, ""

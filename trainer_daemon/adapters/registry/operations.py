@@ -22,6 +22,7 @@ PREVIOUS = "previous-champion"
 RUN_KEY_TAG = "trainer.run_key"
 PERIOD_TAG = "trainer.period"
 FAILURE_TAG = "trainer.failure"
+DECISION_TAG = "trainer.decision"
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _MESSAGE_LENGTH_MAX = 500
 _ARTIFACT_BYTES_MAX = 4 * 1024**2
@@ -60,10 +61,11 @@ class Operations:
         }
 
     def outcome(self, model: str, run_key: str) -> dict[str, Any]:
-        """Versions by number, text of `evaluation.json` and of the failure tag, of the run with this key."""
+        """Versions by number, texts of `evaluation.json`, of the failure tag and of the first version's decision tag."""
         run = self._run(model, run_key)
         found = self._client.search_model_versions(f"name = '{_quoted(model)}' and tags.`{RUN_KEY_TAG}` = '{_quoted(run_key)}'")
         return {
+            "decision": min(found, key=lambda version: int(version.version)).tags.get(DECISION_TAG, "") if found else "",
             "versions": [str(number) for number in sorted(int(version.version) for version in found)],
             "evaluation": self._artifact(run, EVALUATION) if run else None,
             "failure": run.data.tags.get(FAILURE_TAG, "") if run else "",

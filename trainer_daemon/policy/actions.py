@@ -1,0 +1,110 @@
+"""What can be decided: one value per action, carried out by the reconciler. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from trainer_daemon.policy.observations import Champion, Outcome
+from trainer_daemon.policy.plan import Enqueue, Revive, Settle
+from trainer_daemon.policy.promotion import Decision
+from trainer_daemon.policy.runs import Run, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteChampion:
+    """The registry's champion is not the one the ledger knows."""
+
+    champion: Champion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Start the next attempt of a run, pinned to the champion it will be compared with."""
+
+    run: Run
+    champion: Champion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doom:
+    """A run on the orchestrator is no longer wanted; written down first, since ending it there can be interrupted."""
+
+    run: Run
+    ending: RunState
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Stop a run that is no longer wanted, on the orchestrator too when it runs there.
+
+    Attributes:
+        again: Its own drop is still wanted, with the window as it is now.
+    """
+
+    run: Run
+    to: RunState
+    why: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """The run's state moves; nothing but the ledger changes.
+
+    Attributes:
+        outcome: What the run left, when it was trained.
+        retry_at: When a run that is queued again may start.
+    """
+
+    run: Run
+    to: RunState
+    why: str
+    outcome: Outcome | None = None
+    retry_at: datetime | None = None
+    next_attempt: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """The decision on a trained run is made; write it down, with its evidence, before anybody acts on it."""
+
+    run: Run
+    decision: Decision
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Carry a recorded promotion out: compare-and-set the alias.
+
+    Attributes:
+        has_moved: The alias is there already; only the rest is to be finished.
+    """
+
+    run: Run
+    decision: Decision
+    has_moved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """Carry a recorded rejection out: mark the version."""
+
+    run: Run
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do until something wakes the model, or until the time comes.
+
+    Attributes:
+        until: None when only an event can change anything.
+        polling: An open run has to be looked at again soon.
+    """
+
+    until: datetime | None = None
+    polling: bool = False
+
+
+Action = Settle | Enqueue | Revive | NoteChampion | Submit | Doom | End | Advance | Judge | Promote | Reject | Wait
