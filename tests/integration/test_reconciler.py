@@ -192,10 +192,8 @@ def test_crash_at_every_step_of_every_life_still_ends(world: World) -> None:
 def test_run_that_was_submitted_before_a_crash_is_adopted(world: World) -> None:
     """The log says so, instead of telling of a second submission."""
     world.arrive(a_drop())
-    with Ledger(world.url) as ledger, pytest.raises(Crash):
-        reconciler = world.reconciler(ledger, Countdown(left=3, after=True))
-        for _ in range(9):
-            reconciler.step()
+    with pytest.raises(Crash):
+        world.live(Countdown(left=3, after=True))
     assert len(world.orchestrator.requests) == 1
     assert not {"run_submitted", "run_adopted"} & world.events()
     world.live()
