@@ -22,7 +22,6 @@ from trainer_daemon.policy.events import (
     is_misnamed_data,
     looks_like_drop,
     no_drop,
-    other_name,
     parse_period,
 )
 from trainer_daemon.policy.objects import SCHEME, Place, StoredObject, parse_object, printable, shown
@@ -103,7 +102,7 @@ def _read(message: Message, routes: Sequence[Route]) -> Reading:
     if records:
         return Reading(records=records)
     misnamed = any("/" not in within and is_misnamed_data(within) for _, within in concerned)
-    return Reading(why=other_name(concerned[0][0].place.template), is_misnamed=misnamed)
+    return Reading(why=f"{shown(name)} is not named like a drop", is_misnamed=misnamed)
 
 
 def _records(message: Message, route: Route, name: str) -> tuple[Event | Rejection, ...]:

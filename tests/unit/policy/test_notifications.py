@@ -68,6 +68,12 @@ def test_other_objects_under_the_prefix_are_passed_over(name: str) -> None:
     assert read(a_message(name=name)) == Reading(why=f'"{name}" is not named like a drop')
 
 
+def test_data_under_a_name_that_may_be_misspelt_is_worth_a_line() -> None:
+    """Passed over as well, but not silently."""
+    why = '"in/churn-data-2025-03.csv" is not named like a drop'
+    assert read(a_message(name="in/churn-data-2025-03.csv")) == Reading(why=why, is_misnamed=True)
+
+
 def test_impossible_month_is_rejected_as_a_listing_does() -> None:
     """Under the same id, so that it is told once."""
     record = rejection(a_message(name="in/churn_data_2025_13.csv"))
