@@ -56,6 +56,14 @@ class LogSettings(_Section):
     format: Literal["auto", "json", "console"] = Field("auto", description="`auto` writes JSON unless stdout is a terminal.")
 
 
+class HttpSettings(_Section):
+    """What the daemon answers over HTTP."""
+
+    listen: Annotated[str, Allowed("<address>:<port>, or empty"), AfterValidator(values.listen_address)] = Field(
+        "", description="Where metrics can be scraped, as in 127.0.0.1:9464, at the path /metrics; empty: nowhere."
+    )
+
+
 class MlflowSettings(_Section):
     """Where models and evidence are kept."""
 
@@ -110,6 +118,17 @@ class PromotionSettings(_Section):
     )
     max_loss: ByMetric = Field({"roc_auc": 0.05}, description="Guards: other metrics that may not get worse by more.")
     min_holdout_rows: int = Field(30, ge=1, description="Fewer held-out rows prove nothing.")
+
+    @field_validator("thresholds")
+    @classmethod
+    def _possible_bounds(cls, thresholds: Mapping[str, float]) -> Mapping[str, float]:
+        """A bound that nothing or everything reaches, as 60 for 60 %, is a mistake."""
+        for name, bound in thresholds.items():
+            if bound < 0 or (bound > 1 and name != "log_loss"):
+                wanted = "of at least 0" if name == "log_loss" else "from 0 to 1"
+                msg = f"must hold a bound {wanted} for {name}, not {bound:g}"
+                raise ValueError(msg)
+        return thresholds
 
     @field_validator("max_loss")
     @classmethod
@@ -233,6 +252,7 @@ class Settings(_Section):
         1, ge=1, description="Runs at the same time, over all models; runs of one model always go one after another."
     )
     log: LogSettings = Field(default_factory=LogSettings, description="How the daemon logs.")
+    http: HttpSettings = Field(default_factory=HttpSettings, description="What the daemon answers over HTTP.")
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings, description="Where models and evidence are kept.")
     orchestrator: OrchestratorSettings = Field(default_factory=OrchestratorSettings, description="Where pipelines run.")
     models: Annotated[tuple[ModelSettings, ...], Field(strict=False)] = Field(description="The models that are trained.")

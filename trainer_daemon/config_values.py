@@ -95,6 +95,14 @@ def subscription_name(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def listen_address(value: str) -> str:
+    """`<address>:<port>` of this machine, or empty."""
+    address, _, port = value.rpartition(":")
+    if value and not (address and port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004 - ports of TCP
+        _refuse("must be <address>:<port>, as in 127.0.0.1:9464, with a port from 1 to 65535, or empty")
+    return value
+
+
 def workspace_path(value: Path, info: ValidationInfo) -> Path:
     """The folder made absolute."""
     return absolute(str(value), _folder(info))

@@ -157,6 +157,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(mlflow={"call_timeout_s": 0.5}), "mlflow.call_timeout_s is 0.5, but must be a number from 1 to 3600"),
     (a_table(orchestrator={"kind": "kubeflow"}), 'orchestrator.kind is "kubeflow", but must be "local", the only kind'),
     (a_table(orchestrator={"run_timeout_s": 0}), "orchestrator.run_timeout_s is 0, but must be a number above 0"),
+    (a_table(http={"listen": "9464"}), 'http.listen is "9464", but must be <address>:<port>, as in 127.0.0.1:9464'),
+    (a_table(http={"listen": "127.0.0.1:99999"}), "with a port from 1 to 65535, or empty"),
     ({}, "models is missing; it must be a list of [[models]] sections"),
     ({"models": []}, "models must contain at least one [[models]] section"),
     ({"models": 3}, "models is 3, but must be a list of [[models]] sections"),
@@ -206,6 +208,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(model={"promotion": {"metric": "auc"}}), 'promotion.metric is "auc", but must be one of "roc_auc"'),
     (a_table(model={"promotion": {"thresholds": {"roc_acu": 1}}}), 'promotion.thresholds names "roc_acu", but must be one of'),
     (a_table(model={"promotion": {"thresholds": {"f1": "x"}}}), 'promotion.thresholds.f1 is "x", but must be a number'),
+    (a_table(model={"promotion": {"thresholds": {"roc_auc": 60.0}}}), "but must hold a bound from 0 to 1 for roc_auc, not 60"),
+    (a_table(model={"promotion": {"thresholds": {"log_loss": -1}}}), "but must hold a bound of at least 0 for log_loss, not -1"),
     (a_table(model={"promotion": {"max_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
     (a_table(model={"promotion": {"min_gain": float("nan")}}), "promotion.min_gain is NaN, but must be a number of at least 0"),
 ]  # fmt: skip

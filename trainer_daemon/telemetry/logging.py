@@ -7,7 +7,7 @@ warning on, under the name `library_logged`.
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -16,6 +16,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from trainer_daemon.telemetry.redaction import MASK, SECRET_KEY, redacted
 
+Count = Callable[[str, str, str], None]
 LABELS = ("run", "drop", "model")
 """Keys that Cloud Logging indexes as labels, besides being fields."""
 
@@ -23,30 +24,56 @@ _CALLSITE = CallsiteParameterAdder(
     [CallsiteParameter.PATHNAME, CallsiteParameter.LINENO, CallsiteParameter.FUNC_NAME],
     additional_ignores=["logging", "warnings", __name__],
 )
+_LEVELS = {name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error", "critical")}
 _WITH_SOURCE = frozenset({"error", "exception", "critical"})
 
 
-def configure_logging(*, level: str, format: str, stream: TextIO) -> FilteringBoundLogger:  # noqa: A002 - as the key is called
+def configure_logging(
+    *,
+    level: str,
+    format: str,  # noqa: A002 - as the key is called
+    stream: TextIO,
+    count: Count | None = None,
+) -> FilteringBoundLogger:
     """Make the daemon's logger and route the libraries' log records and warnings through it; the only global set-up of logging.
 
     Args:
         level: The least severe lines that are written: `debug`, `info`, `warning` or `error`.
         format: `json`, `console`, or `auto` for JSON unless the stream is a terminal.
         stream: Where lines go; it belongs to the log.
+        count: Called with name, severity and model of every event from info on, whether or not its line is written.
 
     Returns:
         A logger; `log.bind(model="churn")` gives one that says so in every line.
     """
     console = format == "console" or (format == "auto" and stream.isatty())
+    least = _LEVELS[level]
+    chain = _console_chain(stream) if console else _json_chain()
     log: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stream),
-        processors=_console_chain(stream) if console else _json_chain(),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[_Counting(count, least), *chain] if count else chain,
+        wrapper_class=structlog.make_filtering_bound_logger(min(least, logging.INFO) if count else least),
         context_class=dict,
         cache_logger_on_first_use=True,
     ).bind()
     _forward_libraries(log)
     return log
+
+
+class _Counting:
+    """Counts every event, and drops what is not to be written."""
+
+    def __init__(self, count: Count, least: int) -> None:
+        self._count = count
+        self._least = least
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        severity = "error" if method == "exception" else method
+        if _LEVELS[severity] >= logging.INFO:
+            self._count(str(event.get("event", "")), severity, str(event.get("model") or ""))
+        if _LEVELS[severity] < self._least:
+            raise structlog.DropEvent
+        return event
 
 
 def _json_chain() -> list[Processor]:
