@@ -9,7 +9,7 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.commands.matching import as_period, find_drops
 from trainer_daemon.commands.opening import CommandError, Session, file_name, now, open_session, os_user, reading
 from trainer_daemon.errors import StaleStateError
-from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
+from trainer_daemon.policy.events import OPERATOR_EVENT, DatasetVersion, Event, EventKind, Source
 from trainer_daemon.policy.runs import LIVE, Run, RunState
 
 _KNOWN_SHOWN = 12
@@ -113,7 +113,7 @@ def record(wish: Wish, model: str, drop: DatasetVersion, session: Session) -> No
     """
     user = os_user()
     event = Event(
-        id=f"cli:{model}:{uuid.uuid4()}",
+        id=f"{OPERATOR_EVENT}{model}:{uuid.uuid4()}",
         kind=EventKind.OPERATOR,
         model=model,
         source=Source.CLI,

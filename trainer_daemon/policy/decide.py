@@ -150,12 +150,12 @@ def _newer_bytes(drop: DatasetVersion, current: Mapping[str, DatasetVersion]) ->
 
 
 def _end_older_backlog(snapshot: Snapshot) -> Action | None:
-    """With `backlog = "newest"` only the newest waiting period is trained."""
+    """With `backlog = "newest"` only the newest waiting period is trained, and what an operator asked for."""
     if snapshot.policy.backlog != "newest" or snapshot.pending is not None:
         return None
     queued = [run for run in snapshot.runs if run.state is RunState.QUEUED]
     newest = max((run.period for run in queued), default="")
-    older = next((run for run in queued if run.period < newest), None)
+    older = next((run for run in queued if run.period < newest and not run.is_asked_for), None)
     return End(run=older, to=RunState.SUPERSEDED, why=f'backlog = "newest" and {newest} is waiting') if older else None
 
 

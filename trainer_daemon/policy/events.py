@@ -97,6 +97,10 @@ def no_drop(model: str, name: str, why: str, *, source: Source, at: datetime) ->
     return Rejection(event=event, subject=name, why=why)
 
 
+OPERATOR_EVENT = "cli:"
+"""What the id of every operator's event begins with."""
+
+
 def drop_event_id(model: str, drop: DatasetVersion) -> str:
     """The id of the event that this version of the drop exists."""
     return f"drop:{model}:{drop.ref}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.events import OPERATOR_EVENT, DatasetVersion
 from trainer_daemon.policy.promotion import Decision
 
 
@@ -82,6 +82,11 @@ class Run:
     def name(self) -> str:
         """The deterministic name of this attempt on the orchestrator."""
         return run_name(self.model, self.period, self.key, self.attempt)
+
+    @property
+    def is_asked_for(self) -> bool:
+        """An operator asked for it by name."""
+        return self.event_id.startswith(OPERATOR_EVENT)
 
     @property
     def drop(self) -> DatasetVersion:

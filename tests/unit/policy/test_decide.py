@@ -15,6 +15,7 @@ from tests.builders import (
     a_run,
     a_snapshot,
     an_evaluation,
+    an_operator_event,
     an_outcome,
 )
 from trainer_daemon.policy.actions import Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
@@ -203,6 +204,15 @@ def test_newest_backlog_supersedes_older_waiting_months_only() -> None:
     assert isinstance(action, End)
     assert (action.run, action.to) == (march, RunState.SUPERSEDED)
     assert decide(replace(snapshot, runs=(running, june)), NOW) == Wait(polling=True)
+
+
+def test_newest_backlog_leaves_what_an_operator_asked_for() -> None:
+    """Somebody wants that older month."""
+    march = a_run(RunState.QUEUED, a_drop("2025-04"), event_id=an_operator_event().id)
+    june = a_run(RunState.QUEUED, a_drop("2025-06"), sequence=2)
+    action = decide(a_snapshot(march, june, policy=a_policy(backlog="newest")), NOW)
+    assert isinstance(action, Submit)
+    assert action.run == march
 
 
 def test_events_are_planned_before_the_next_submission() -> None:
