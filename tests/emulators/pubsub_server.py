@@ -74,6 +74,11 @@ class PubSubServer:
         counts: dict[str, int] = self._ask("Counts")[subscription]
         return none | counts
 
+    def refused(self, service: str = "Subscriber") -> int:
+        """How many calls of a service an outage has refused since the server was started."""
+        refused: dict[str, int] = self._ask("Refused")
+        return refused.get(service, 0)
+
     def _ask(self, command: str, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         import grpc
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -105,7 +107,7 @@ def test_broken_lease_does_not_end_the_daemon(root: Path) -> None:
 
 @needs_leases
 def test_writer_that_opens_during_the_question_does_no_harm(root: Path) -> None:
-    """Asking the kernel does not end this process when a writer comes at that instant."""
+    """However the two meet: this process goes on, so does the writer, and both answers are given in the end."""
     (root / NAME).write_text("a\n")
     stop = threading.Event()
     rounds: list[int] = []
@@ -118,13 +120,17 @@ def test_writer_that_opens_during_the_question_does_no_harm(root: Path) -> None:
 
     writer = threading.Thread(target=_append)
     writer.start()
+    answers: Counter[bool | None] = Counter()
+    deadline = time.monotonic() + 120
     with (root / NAME).open("rb") as stream:
-        answers = {has_writer_by_lease(stream.fileno()) for _ in range(3000)}
+        while time.monotonic() < deadline and (min(answers[True], answers[False]) < 10 or len(rounds) < 300):
+            answers[has_writer_by_lease(stream.fileno())] += 1
     stop.set()
-    writer.join(timeout=30)
+    writer.join(timeout=60)
     assert not writer.is_alive()
-    assert answers <= {True, False}  # and this process is still there
-    assert len(rounds) > 10
+    assert set(answers) == {True, False}
+    assert min(answers.values()) >= 10
+    assert len(rounds) >= 300
 
 
 def test_file_that_changes_while_it_is_read_is_incomplete(root: Path) -> None:

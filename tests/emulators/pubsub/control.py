@@ -45,6 +45,10 @@ class Control:
         """By subscription: published, dropped, duplicated, delivered, expired, acked, backlog."""
         return {name: dict(subscription.entries.counts()) for name, subscription in self._broker.running.items()}
 
+    def refused(self) -> dict[str, int]:
+        """By service: calls that an outage has refused so far."""
+        return dict(self._broker.faults.refused)
+
     def commands(self) -> Mapping[str, Command]:
         """What a test can ask for."""
         methods: dict[str, Callable[..., Any]] = {
@@ -53,6 +57,7 @@ class Control:
             "Mute": self.mute,
             "End": self.end,
             "Counts": self.counts,
+            "Refused": self.refused,
         }
         return {name: self._command(method) for name, method in methods.items()}
 

@@ -1,6 +1,7 @@
 """What goes wrong on purpose: by rates that are fixed at the start, and in outages that a test begins meanwhile."""
 
 import random
+from collections import Counter
 
 import grpc
 
@@ -15,7 +16,11 @@ _ONCE_MORE_WITHIN_S = 1.0
 
 
 class Faults:
-    """Decides for each message and each call whether it goes wrong."""
+    """Decides for each message and each call whether it goes wrong.
+
+    Attributes:
+        refused: How many calls of a service were refused on request of a test; a stream that is ended counts as one.
+    """
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
@@ -23,6 +28,7 @@ class Faults:
         self._duplicating, self._dropping, self._expiring = (random.Random(f"{rates.seed}-{name}") for name in "abc")
         self._code, self._services, self._refused_until = grpc.StatusCode.OK, "", 0.0
         self._silent_until = 0.0
+        self.refused: Counter[str] = Counter()
 
     def arrivals(self) -> list[float]:
         """In how many seconds each copy of a published message becomes visible; empty when the message is lost."""
@@ -54,6 +60,7 @@ class Faults:
             RefusedError: Calls of this service are refused.
         """
         if now < self._refused_until and self._services in {"", service}:
+            self.refused[service] += 1
             raise RefusedError(self._code, _TEXTS.get(self._code, f"{self._code.name} on request of a test"))
 
     def is_silent(self, now: float) -> bool:

@@ -5,11 +5,14 @@ import pytest
 from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
+from tests.acceptance.harness import wait_until
 from tests.emulators.fixtures import MakePubSub
 from tests.integration.emulators.lines import Line, let_pass, open_line
 from tests.integration.emulators.streams import Seen, streaming
 
 OwnLine = Callable[..., Line]
+PATIENCE_S = 120.0
+"""For a stream of the client library, which opens itself again with pauses of its own."""
 
 
 @pytest.fixture
@@ -106,6 +109,24 @@ def test_silence_lasts_its_time_and_then_everything_comes(own_line: OwnLine) -> 
     assert seen.messages == [b"data"]
 
 
+def test_stream_goes_on_after_the_service_was_unavailable(own_line: OwnLine) -> None:
+    """The client's stream is ended and refused meanwhile, opens again by itself, and brings what was published then."""
+    line, seen = own_line(), Seen()
+    with streaming(line, seen.ack):
+        line.publish(b"before")
+        line.wait_until_settled()
+        settled = seen.messages.count(b"before")
+        line.server.refuse("UNAVAILABLE", service="Subscriber")
+        line.publish(b"during")
+        wait_until(lambda: line.server.refused() >= 2, "the stream is refused after it was ended", PATIENCE_S)
+        assert b"during" not in seen.messages
+        line.server.end_outages()
+        line.publish(b"after")
+        wait_until(lambda: {b"during", b"after"} <= set(seen.messages), "the stream goes on", PATIENCE_S)
+        wait_until(lambda: line.counts()["backlog"] == 0, "everything is acknowledged", PATIENCE_S)
+    assert seen.messages.count(b"before") == settled
+
+
 def test_one_service_can_be_refused_alone(own_line: OwnLine) -> None:
     """Notifications go on being published while nobody can read them."""
     line = own_line()
@@ -143,3 +164,19 @@ def test_killed_service_remembers_everything(own_line: OwnLine) -> None:
     assert line.is_empty()
     line.ack([leased])
     assert (line.counts()["acked"], line.counts()["backlog"]) == (2, 1)
+
+
+def test_stream_goes_on_after_the_service_was_killed(own_line: OwnLine) -> None:
+    """The client opens it again at the same address; what was not acked comes, what was acked does not."""
+    line, seen = own_line(), Seen()
+    with streaming(line, seen.ack):
+        line.publish(b"before")
+        line.wait_until_settled()
+        settled = seen.messages.count(b"before")
+        line.server.kill()
+        line.server.start()
+        line.publish(b"after")
+        wait_until(lambda: b"after" in seen.messages, "the stream goes on", PATIENCE_S)
+        wait_until(lambda: line.counts()["backlog"] == 0, "everything is acknowledged", PATIENCE_S)
+    assert set(seen.messages) == {b"before", b"after"}
+    assert seen.messages.count(b"before") == settled
