@@ -22,6 +22,7 @@ app = typer.Typer(
 First steps:
   trainer-daemon demo      see it work, in two minutes
   trainer-daemon init      write a trainer.toml
+  trainer-daemon doctor    see whether everything is in place
   trainer-daemon run       watch the folder, train, promote
   trainer-daemon status    see where everything stands
 
@@ -173,6 +174,76 @@ def cancel(
     from trainer_daemon.commands.cancel import cancel
 
     cancel(run, config=config, model=model, reason=reason)
+
+
+@app.command(
+    epilog=_examples(
+        "doctor",
+        "doctor --json | jq '.checks[] | select(.status == \"failed\")'",
+        "doctor --run-hello --timeout 600      # on a cluster that has to pull the image first",
+    )
+)
+def doctor(
+    config: Config = CONFIG,
+    *,
+    model: Model = None,
+    json: AsJson = False,
+    run_hello: Annotated[
+        bool, typer.Option("--run-hello", help="Also run the pipeline `hello` on the orchestrator, and wait for it.")
+    ] = False,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long `hello` may take.")] = 300,
+) -> None:
+    """Check everything the daemon needs, with a fix for each failure.
+
+    Configuration, ledger, workspace, bucket, subscription and the notifications between them, MLflow, orchestrator, clock.
+    Nothing is changed, and it may run beside the daemon. The exit code is 1 when a check failed; warnings do not count.
+    """
+    from trainer_daemon.commands.doctor import doctor
+
+    if not doctor(config=config, model=model, as_json=json, hello_s=timeout if run_hello else None):
+        raise typer.Exit(FAILED)
+
+
+@app.command(
+    "setup-gcp",
+    epilog=_examples(
+        "setup-gcp --print > setup.sh             # read it, then: bash setup.sh",
+        "setup-gcp --print --location europe-west3 --service-account trainer@my-project.iam.gserviceaccount.com",
+    ),
+)
+def setup_gcp(
+    config: Config = CONFIG,
+    *,
+    model: Model = None,
+    print_: Annotated[bool, typer.Option("--print", help="Required: the script is printed, and nothing is changed.")] = False,
+    project: Annotated[
+        str, typer.Option("--project", metavar="ID", help="Of account and bucket; else the subscription's.", show_default=False)
+    ] = "",
+    service_account: Annotated[
+        str,
+        typer.Option(
+            "--service-account",
+            metavar="E-MAIL",
+            help="The daemon's account, when there is one; else trainer-daemon is made.",
+            show_default=False,
+        ),
+    ] = "",
+    location: Annotated[
+        str, typer.Option("--location", metavar="PLACE", help="Make buckets that are missing, there.", show_default=False)
+    ] = "",
+) -> None:
+    """Write the commands that set up Google Cloud.
+
+    A shell script of `gcloud` commands for the configured bucket and subscription: topic, dead letters, notification and
+    the least permissions that suffice. It can be run again; what exists is kept.
+    """
+    if not print_:
+        message = "this command changes nothing, it writes a script: add --print, read it, and run it"
+        raise typer.BadParameter(message, param_hint="--print")
+    from trainer_daemon.commands.setup_gcp import Options, setup_gcp
+
+    options = Options(project=project, service_account=service_account, location=location)
+    setup_gcp(options, config=config, model=model)
 
 
 @app.command(epilog=_examples("init", "init --path /etc/trainer.toml"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.digest import pipeline_digest
 from trainer_daemon.errors import PermanentError, TemporaryError
 
-_COMPILE_S_MAX = 120.0
+COMPILE_S_MAX = 120.0
 
 
 def compiled_path(directory: Path, pipeline: str) -> Path:
@@ -50,19 +50,35 @@ def compile_pipelines(directory: Path) -> Path:
     return target
 
 
+def check_compiled(path: Path) -> None:
+    """Read a compiled pipeline that is none of ours, in a child process, since reading imports kfp.
+
+    Raises:
+        PermanentError: It is none.
+        TemporaryError: Reading it did not end.
+    """
+    code = "import sys; from kfp.components import load_component_from_file as read; read(sys.argv[1])"
+    if problem := _complaint([sys.executable, "-c", code, str(path)], f"reading {path}"):
+        msg = f"{path} is no compiled pipeline: {problem}; compile it anew with this version of kfp"
+        raise PermanentError(msg)
+
+
 def _compile(out: Path) -> None:
-    command = [sys.executable, "-m", "pipelines", "compile", "--out", str(out)]
+    if problem := _complaint([sys.executable, "-m", "pipelines", "compile", "--out", str(out)], "compiling the pipelines"):
+        msg = f"the pipelines do not compile: {problem}; try `python -m pipelines compile --out DIR`"
+        raise PermanentError(msg)
+
+
+def _complaint(command: list[str], what: str) -> str:
+    """The last line of what a command says when it fails, empty when it succeeds."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True, timeout=_COMPILE_S_MAX
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True, timeout=COMPILE_S_MAX
         )
     except subprocess.TimeoutExpired as exc:
-        msg = f"compiling the pipelines took more than {_COMPILE_S_MAX:g} s"
+        msg = f"{what} took more than {COMPILE_S_MAX:g} s"
         raise TemporaryError(msg) from exc
-    if done.returncode != 0:
-        last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-        msg = f"the pipelines do not compile: {last}; try `python -m pipelines compile --out DIR`"
-        raise PermanentError(msg)
+    return (done.stderr or done.stdout or f"exit code {done.returncode}").strip().rpartition("\n")[2] if done.returncode else ""
 
 
 def _publish(made: Path, target: Path) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud.storage import Blob, Client
+from google.cloud.storage.notification import BucketNotification
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from trainer_daemon.errors import ConfigError, InvalidEvent, PermanentError, TemporaryError
+from trainer_daemon.policy.delivery import NotificationConfig
 from trainer_daemon.policy.events import NO_MONTH, is_misnamed_data, looks_like_drop, other_name, parse_period
 from trainer_daemon.policy.objects import Place, StoredObject, parse_object
 from trainer_daemon.ports import Found, Ignored, Known, Listed
@@ -77,6 +79,50 @@ class StorageBucket:
                     raise
             raise ConfigError(f'bucket is "{uri}", but {problem}') from exc  # noqa: EM102, TRY003 - one sentence of many
 
+    def names(self, limit: int, *, beginning: str = "") -> tuple[Sequence[str], bool]:
+        """Names of what lies directly under the prefix, as seen from there.
+
+        Args:
+            limit: How many objects are looked at.
+            beginning: Of the names.
+
+        Returns:
+            The names, and whether these are all.
+
+        Raises:
+            TemporaryError: The service does not answer.
+            PermanentError: It refuses.
+        """
+        prefix = self._place.prefix
+        with self._translated():
+            blobs = self._client.list_blobs(
+                self._place.bucket,
+                prefix=prefix + beginning,
+                delimiter="/",
+                fields="items(name),nextPageToken",
+                max_results=limit,
+                timeout=_CHECK_TIMEOUT_S,
+                retry=None,
+            )
+            names = [blob.name.removeprefix(prefix) for blob in blobs]
+        return [name for name in names if name], len(names) < limit
+
+    def notifications(self) -> Sequence[NotificationConfig] | None:
+        """The bucket's notification configurations; None when the account may not look at them, or the service has none.
+
+        Raises:
+            TemporaryError: The service does not answer.
+            PermanentError: It refuses for another reason.
+        """
+        try:
+            with self._translated():
+                found = self._client.bucket(self._place.bucket).list_notifications(timeout=_CHECK_TIMEOUT_S, retry=None)
+                return [_notification(each) for each in found]
+        except PermanentError as exc:
+            if isinstance(exc.__cause__, (exceptions.Forbidden, exceptions.Unauthorized, exceptions.NotFound)):
+                return None
+            raise
+
     def list_drops(self, known: Known) -> Iterator[Sequence[Listed]]:
         """See `Bucket`; objects in folders below the prefix are none of its drops."""
         pages = self._pages()
@@ -135,6 +181,16 @@ class StorageBucket:
         except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:  # requests tells its own troubles by OSError
             msg = f"{what}: {exc}"
             raise TemporaryError(msg) from exc
+
+
+def _notification(config: BucketNotification) -> NotificationConfig:
+    return NotificationConfig(
+        id=str(config.notification_id),
+        topic=f"projects/{config.topic_project}/topics/{config.topic_name}",
+        event_types=tuple(config.event_types or ()),
+        payload_format=str(config.payload_format),
+        prefix=config.blob_name_prefix or "",
+    )
 
 
 def _found(stored: StoredObject, period: str) -> Found:

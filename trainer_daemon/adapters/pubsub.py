@@ -9,15 +9,17 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import StreamingPullRequest, StreamingPullResponse
+from google.pubsub_v1.types import Subscription as ServiceSubscription
 
 from trainer_daemon.errors import ConfigError, PermanentError, TemporaryError
+from trainer_daemon.policy.delivery import SubscriptionConfig
 from trainer_daemon.policy.notifications import Message
 from trainer_daemon.ports import Delivery
 
@@ -27,6 +29,8 @@ LEASE_S = 10
 """The least that the service allows: what a killed daemon had not acknowledged is delivered again this soon."""
 HOLD_S = 600
 """The most that the service allows, and longer than the longest pause between two attempts to record something."""
+EXPIRATION_DEFAULT = timedelta(days=31)
+"""What holds for a subscription that says nothing of its expiration."""
 MESSAGES_MAX = 1000
 BYTES_MAX = 16 << 20
 _REFUSALS = (
@@ -52,7 +56,11 @@ class PubsubSubscription:
         self._stream: _Stream | None = None
 
     def check(self) -> None:
-        """Ask once whether the subscription can be used.
+        """Ask once whether the subscription can be used; raises as `describe` does."""
+        self.describe()
+
+    def describe(self) -> SubscriptionConfig:
+        """How the subscription is set up.
 
         Raises:
             ConfigError: It does not exist or may not be used; the sentence holds the command that would change it.
@@ -60,7 +68,7 @@ class PubsubSubscription:
             PermanentError: It refuses for another reason.
         """
         try:
-            self._ask()
+            return _config(self._look()[1])
         except PermanentError as exc:
             match exc.__cause__:
                 case exceptions.NotFound():
@@ -126,11 +134,14 @@ class PubsubSubscription:
             )
 
     def _ask(self) -> SubscriberClient:
+        """See that the subscription is there."""
+        return self._look()[0]
+
+    def _look(self) -> tuple[SubscriberClient, ServiceSubscription]:
         """Look at the subscription; the first look opens the connection."""
         with self._translated():
             client = self._client = self._client or SubscriberClient()
-            client.get_subscription(subscription=self._name, retry=None, timeout=CALL_TIMEOUT_S)
-        return client
+            return client, client.get_subscription(subscription=self._name, retry=None, timeout=CALL_TIMEOUT_S)
 
     def _creating(self) -> str:
         _, project, _, name = self._name.split("/")
@@ -154,6 +165,30 @@ class PubsubSubscription:
         except (exceptions.GoogleAPIError, GoogleAuthError) as exc:
             msg = f"pubsub {self._name}: {exc}"
             raise TemporaryError(msg) from exc
+
+
+def _config(subscription: ServiceSubscription) -> SubscriptionConfig:
+    expiration = subscription.expiration_policy
+    never = "expiration_policy" in subscription and "ttl" not in expiration
+    ttl = expiration.ttl if "expiration_policy" in subscription and not never else EXPIRATION_DEFAULT
+    return SubscriptionConfig(
+        name=subscription.name,
+        topic=subscription.topic,
+        exports_to=_exported(subscription),
+        is_detached=subscription.detached,
+        filter=subscription.filter,
+        ack_deadline_s=subscription.ack_deadline_seconds,
+        retention_s=subscription.message_retention_duration.total_seconds(),
+        expires_after_s=None if never else ttl.total_seconds(),
+        dead_letter_topic=subscription.dead_letter_policy.dead_letter_topic,
+        attempts=subscription.dead_letter_policy.max_delivery_attempts,
+    )
+
+
+def _exported(subscription: ServiceSubscription) -> str:
+    """Where the service sends the messages by itself."""
+    push, table, bucket = subscription.push_config, subscription.bigquery_config, subscription.cloud_storage_config
+    return str(push.push_endpoint or table.table or (bucket.bucket and f"gs://{bucket.bucket}"))
 
 
 class _Stream:

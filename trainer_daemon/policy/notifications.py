@@ -28,7 +28,7 @@ from trainer_daemon.policy.objects import SCHEME, Place, StoredObject, parse_obj
 
 FINALIZED = "OBJECT_FINALIZE"
 _OF_NO_INTEREST = frozenset({"OBJECT_DELETE", "OBJECT_ARCHIVE", "OBJECT_METADATA_UPDATE"})
-_FORMAT = "JSON_API_V1"
+FORMAT = "JSON_API_V1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +132,9 @@ def _arrival(model: str, stored: StoredObject, drop: DatasetVersion) -> Event:
 
 def _stored(message: Message) -> StoredObject:
     """The object in the message's body, which has to be the one that its attributes name."""
-    if message.attributes.get("payloadFormat") != _FORMAT:
+    if message.attributes.get("payloadFormat") != FORMAT:
         found = shown(message.attributes.get("payloadFormat"))
-        msg = f"its payloadFormat is {found}: create the notification with --payload-format=json, which is {_FORMAT}"
+        msg = f"its payloadFormat is {found}: create the notification with --payload-format=json, which is {FORMAT}"
         raise InvalidEvent(msg)
     stored = parse_object(_attribute(message, "bucketId"), _resource(message.data))
     named = (_attribute(message, "objectId"), _attribute(message, "objectGeneration"))

@@ -23,6 +23,8 @@ RUN_KEY_TAG = "trainer.run_key"
 PERIOD_TAG = "trainer.period"
 FAILURE_TAG = "trainer.failure"
 DECISION_TAG = "trainer.decision"
+DOCTOR_TAG = "trainer.doctor"
+"""Exists for the time between two calls, while somebody tries whether the registry can be written."""
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _MESSAGE_LENGTH_MAX = 500
 _ARTIFACT_BYTES_MAX = 4 * 1024**2
@@ -86,6 +88,34 @@ class Operations:
             self._client.set_registered_model_alias(model, CHAMPION, version)
             current = self._alias(model)
         return {"champion": current}
+
+    def look(self) -> None:
+        """Read the smallest thing there is."""
+        self._client.search_experiments(max_results=1)
+
+    def try_writing(self, model: str) -> dict[str, str]:
+        """Set a tag and delete it again: on the registered model, or on an experiment before there is one."""
+        if self._is_registered(model):
+            self._client.set_registered_model_tag(model, DOCTOR_TAG, "")
+            self._client.delete_registered_model_tag(model, DOCTOR_TAG)
+            return {"written": f"registered model {model}"}
+        experiment = self._client.get_experiment_by_name(model) or next(
+            iter(self._client.search_experiments(max_results=1)), None
+        )
+        if experiment is None:
+            return {"written": ""}
+        self._client.set_experiment_tag(experiment.experiment_id, DOCTOR_TAG, "")
+        self._client.delete_experiment_tag(experiment.experiment_id, DOCTOR_TAG)
+        return {"written": f"experiment {experiment.name}"}
+
+    def _is_registered(self, model: str) -> bool:
+        try:
+            self._client.get_registered_model(model)
+        except MlflowException as exc:
+            if exc.error_code == _MISSING:
+                return False
+            raise
+        return True
 
     def _alias(self, model: str) -> str:
         """The champion's version; asked of the model, since a missing alias has the same error code as a malformed one."""

@@ -1,0 +1,82 @@
+"""Checks of MLflow: whether it answers, and whether the registry can be written. By the worker process, as everything else."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer_daemon.adapters.registry.process import START_TIMEOUT_S, Worker
+from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.checks import Finding, failed, ok, skipped
+from trainer_daemon.probing import DEADLINE_S, Probe
+from trainer_daemon.telemetry.redaction import redacted
+
+if TYPE_CHECKING:
+    from trainer_daemon.config import MlflowSettings
+
+_IDLE_S = 30.0
+_DEADLINE_S = START_TIMEOUT_S + 2 * DEADLINE_S
+_SQLITE = "sqlite:///"
+
+
+def registry_probes(settings: "MlflowSettings", models: Sequence[str], resources: ExitStack) -> tuple[Probe, ...]:
+    """Whether MLflow answers, and for each model whether the registry can be written.
+
+    Args:
+        settings: Where MLflow is; a call may take as long as a check, the start of the worker comes on top.
+        models: Names of the registered models.
+        resources: Ends the worker.
+    """
+    if (missing := _missing_file(settings.tracking_uri)) is not None:
+        return (Probe(name="mlflow", look=lambda: ok(f"{missing} does not exist yet; it is made at the first use")),)
+    call_timeout_s = min(settings.call_timeout_s, DEADLINE_S)
+    worker = Worker(tracking_uri=settings.tracking_uri, call_timeout_s=call_timeout_s, idle_s=_IDLE_S)
+    resources.callback(worker.close)
+    checks = _Checks(worker, redacted(settings.tracking_uri))
+    reachable = Probe(name="mlflow", look=checks.look, deadline_s=_DEADLINE_S)
+    return reachable, *(checks.writing(model, reachable) for model in models)
+
+
+def _missing_file(tracking_uri: str) -> Path | None:
+    """The SQLite file that the URI names, if it does not exist."""
+    if not tracking_uri.startswith(_SQLITE):
+        return None
+    path = Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0])
+    return None if path.exists() else path
+
+
+class _Checks:
+    def __init__(self, worker: Worker, where: str) -> None:
+        self._worker = worker
+        self._where = where
+
+    def look(self) -> Finding:
+        try:
+            self._worker.call("look")
+        except TemporaryError as exc:
+            return failed(f"{self._where} does not answer: {exc}", f"see that MLflow is up there: {self._trying()}")
+        except PermanentError as exc:
+            return failed(f"{self._where} refuses: {exc}", _ACCESS)
+        return ok(f"{self._where} answers")
+
+    def _trying(self) -> str:
+        return "look at the file" if self._where.startswith(_SQLITE) else f"curl -i {self._where.rstrip('/')}/health"
+
+    def writing(self, model: str, reachable: Probe) -> Probe:
+        """Whether versions of a model can be registered and its alias moved."""
+        return Probe(name="registry", model=model, look=lambda: self._write(model), needs=(reachable,), deadline_s=_DEADLINE_S)
+
+    def _write(self, model: str) -> Finding:
+        try:
+            written = self._worker.call("try_writing", model=model)["written"]
+        except (TemporaryError, PermanentError) as exc:
+            return failed(f"{self._where} cannot be written: {exc}", _ACCESS)
+        if not written:
+            return skipped("MLflow holds nothing yet that could be written to without leaving something behind")
+        return ok(f"writable: a tag was set on {written} and deleted again")
+
+
+_ACCESS = (
+    "allow it to the daemon's user there; who that is say MLFLOW_TRACKING_USERNAME with MLFLOW_TRACKING_PASSWORD, "
+    "or MLFLOW_TRACKING_TOKEN"
+)
