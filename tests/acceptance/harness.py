@@ -23,13 +23,13 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:  # noqa: ANN401 - whatever the condition returns
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, *, every_s: float = 0.05) -> Any:  # noqa: ANN401 - whatever the condition returns
     """Poll until the condition holds and return its value; fail with `what` after the time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        pause(0.05)
+        pause(every_s)
     message = f"not within {timeout_s:g} s: {what}"
     raise AssertionError(message)
 

@@ -1,5 +1,6 @@
 """Buckets and notifications wired together: an upload by the real client causes the real notification."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -61,6 +62,24 @@ class GoogleCloud:
             blob.upload_from_string(data)
         generation: int = blob.generation
         return generation
+
+    def publish(self, messages: Sequence[tuple[Mapping[str, str], bytes]]) -> None:
+        """Publish notifications, attributes and body, that the bucket did not send."""
+        from google.cloud import pubsub_v1
+
+        publisher = pubsub_v1.PublisherClient()
+        for sent in [publisher.publish(TOPIC, data, **attributes) for attributes, data in messages]:
+            sent.result(timeout=60)
+        publisher.stop()
+        publisher.transport.close()
+
+    def retain_acked(self) -> None:
+        """Have the subscription keep what is acknowledged from now on; see `PubSubServer.acked`."""
+        from google.cloud import pubsub_v1
+
+        change = {"subscription": {"name": SUBSCRIPTION, "retain_acked_messages": True}}
+        with pubsub_v1.SubscriberClient() as subscriber:
+            subscriber.update_subscription(request={**change, "update_mask": {"paths": ["retain_acked_messages"]}})
 
     def counts(self) -> dict[str, int]:
         """What happened on the subscription."""

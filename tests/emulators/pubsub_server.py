@@ -3,14 +3,29 @@
 import json
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.emulators.processes import HOST, ServerProcess, free_port
 from tests.emulators.pubsub.rates import Rates
 
-_CONTROL_S = 10.0
+_CONTROL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acked:
+    """A message that was acknowledged.
+
+    Attributes:
+        data: Its body, which has to be text.
+        at: When it was acknowledged, in seconds since 1970.
+    """
+
+    id: str
+    attributes: dict[str, str]
+    data: str
+    at: float
 
 
 class PubSubServer:
@@ -73,6 +88,10 @@ class PubSubServer:
         none = dict.fromkeys(("published", "dropped", "duplicated", "delivered", "expired", "acked", "backlog"), 0)
         counts: dict[str, int] = self._ask("Counts")[subscription]
         return none | counts
+
+    def acked(self, subscription: str) -> list[Acked]:
+        """What was acknowledged, a message that came twice twice; only of a subscription that retains acknowledged messages."""
+        return [Acked(**message) for message in self._ask("Acked", subscription=subscription)]
 
     def refused(self, service: str = "Subscriber") -> int:
         """How many calls of a service an outage has refused since the server was started."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from tests.emulators.pubsub import wire
 from tests.emulators.pubsub.broker import Broker
 from tests.emulators.pubsub.streaming import Streams
 
@@ -49,6 +50,10 @@ class Control:
         """By service: calls that an outage has refused so far."""
         return dict(self._broker.faults.refused)
 
+    def acked(self, *, subscription: str) -> list[dict[str, Any]]:
+        """The messages of a subscription that were acknowledged, as far as it retains them."""
+        return [_described(message, at) for message, at in self._broker.running[subscription].entries.acked()]
+
     def commands(self) -> Mapping[str, Command]:
         """What a test can ask for."""
         methods: dict[str, Callable[..., Any]] = {
@@ -58,6 +63,7 @@ class Control:
             "End": self.end,
             "Counts": self.counts,
             "Refused": self.refused,
+            "Acked": self.acked,
         }
         return {name: self._command(method) for name, method in methods.items()}
 
@@ -68,3 +74,8 @@ class Control:
             return json.dumps(answer).encode()
 
         return run
+
+
+def _described(content: bytes, acked_at: float) -> dict[str, Any]:
+    message = wire.PubsubMessage.FromString(content)
+    return {"id": message.message_id, "attributes": dict(message.attributes), "data": message.data.decode(), "at": acked_at}

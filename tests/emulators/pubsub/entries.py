@@ -17,7 +17,8 @@ _FIRST_OF_KEY = """ and (ordering_key = '' or not exists (
 _LEASE = "update entry set lease = ?, visible_at = ?, stream = ?, attempts = ? where number = ?"
 _FIND = "select number, message, attempts from entry where number = ? and lease = ? and subscription = ? and visible_at > ?"
 _EXTEND = "update entry set visible_at = ? where number = ? and lease = ? and subscription = ? and visible_at > ?"
-_ACK = "update entry set acked = 1, lease = 0, stream = 0 where number = ? and lease = ? and subscription = ? and visible_at > ?"
+_ACK = """update entry set acked = 1, acked_at = ?, lease = 0, stream = 0
+    where number = ? and lease = ? and subscription = ? and visible_at > ?"""
 _ACK_AND_FORGET = "delete from entry where number = ? and lease = ? and subscription = ? and visible_at > ?"
 _SEEK_TO_TIME = """update entry set acked = message_id < ?,
     attempts = 0, lease = 0, stream = 0, visible_at = ? where subscription = ?"""
@@ -100,8 +101,14 @@ class Entries:
 
     def settle(self, ack_id: str, now: float, *, keep: bool) -> bool:
         """Acknowledge; False when the lease has ended. Kept entries can be delivered again after a seek."""
-        query = _ACK if keep else _ACK_AND_FORGET
-        return bool(self._database.execute(query, self._named(ack_id, now)).rowcount)
+        named = self._named(ack_id, now)
+        done = self._database.execute(_ACK, (now, *named)) if keep else self._database.execute(_ACK_AND_FORGET, named)
+        return bool(done.rowcount)
+
+    def acked(self) -> list[tuple[bytes, float]]:
+        """Of the acknowledged entries that are kept: the message, and when it was acknowledged, in seconds since 1970."""
+        query = "select message, acked_at from entry where subscription = ? and acked = 1 order by number"
+        return self._database.execute(query, (self._subscription,)).fetchall()
 
     def release(self, entry: Entry, visible_at: float) -> None:
         """End a lease without an answer."""

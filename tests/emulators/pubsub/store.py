@@ -18,6 +18,7 @@ create table if not exists entry (
     visible_at real not null,
     attempts integer not null default 0,
     acked integer not null default 0,
+    acked_at real not null default 0,
     lease integer not null default 0,
     stream integer not null default 0
 );
