@@ -42,11 +42,24 @@ class GoogleCloud:
         publisher = pubsub_v1.PublisherClient()
         publisher.create_topic(name=TOPIC)
         publisher.transport.close()
-        with pubsub_v1.SubscriberClient() as subscriber:
-            subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+        self.subscribe()
         self.gcs.start()
         with closing(storage.Client()) as client:
             client.create_bucket(BUCKET)
+
+    def subscribe(self) -> None:
+        """Create the subscription."""
+        from google.cloud import pubsub_v1
+
+        with pubsub_v1.SubscriberClient() as subscriber:
+            subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+
+    def unsubscribe(self) -> None:
+        """Delete the subscription, and what waits on it."""
+        from google.cloud import pubsub_v1
+
+        with pubsub_v1.SubscriberClient() as subscriber:
+            subscriber.delete_subscription(subscription=SUBSCRIPTION)
 
     def stop(self) -> None:
         """End both servers."""
