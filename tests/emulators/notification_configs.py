@@ -75,7 +75,7 @@ def _handler(service: NotificationConfigs) -> type[BaseHTTPRequestHandler]:
                 return
             self._send(answer[0], {"Content-Type": "application/json"}, json.dumps(answer[1]).encode())
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _respond
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _respond  # noqa: N815 - the base class's names
 
         def _pass_on(self, body: bytes) -> None:
             connection = HTTPConnection(urlsplit(service.upstream).netloc, timeout=_TIMEOUT_S)

@@ -61,4 +61,5 @@ def advice(checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
 def summary(checks: Sequence[Check]) -> str:
     """How many checks came out how."""
     counts = Counter(check.status for check in checks)
-    return f"{len(checks)} checks: " + ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    many = f"{len(checks)} check{'s' if len(checks) > 1 else ''}"
+    return f"{many}: " + ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])

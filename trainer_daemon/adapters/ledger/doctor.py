@@ -68,7 +68,7 @@ def _version(engine: Engine) -> str:
 def _try_writing(engine: Engine, version: str) -> None:
     """Write what is there already, or a table where there is none, and take it back."""
     harmless = "UPDATE alembic_version SET version_num = version_num"
-    statement = harmless if version else "CREATE TABLE trainer_doctor (nothing INTEGER)"
+    statement = harmless if version else "CREATE TABLE trainer_doctor (probe INTEGER)"
     with engine.connect() as connection, connection.begin() as transaction:
         connection.execute(text(statement))
         transaction.rollback()

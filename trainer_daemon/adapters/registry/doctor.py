@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from trainer_daemon.adapters.registry.process import START_TIMEOUT_S, Worker
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.checks import Finding, failed, ok, skipped
-from trainer_daemon.probing import DEADLINE_S, Probe
+from trainer_daemon.probing import Probe
 from trainer_daemon.telemetry.redaction import redacted
 
 if TYPE_CHECKING:
     from trainer_daemon.config import MlflowSettings
 
 _IDLE_S = 30.0
-_DEADLINE_S = START_TIMEOUT_S + 2 * DEADLINE_S
+_CALL_S_MAX = 20.0
+_DEADLINE_S = START_TIMEOUT_S + _CALL_S_MAX + 10
 _SQLITE = "sqlite:///"
 
 
@@ -23,13 +24,13 @@ def registry_probes(settings: "MlflowSettings", models: Sequence[str], resources
     """Whether MLflow answers, and for each model whether the registry can be written.
 
     Args:
-        settings: Where MLflow is; a call may take as long as a check, the start of the worker comes on top.
+        settings: Where MLflow is; the start of the worker may take longer than a call.
         models: Names of the registered models.
         resources: Ends the worker.
     """
     if (missing := _missing_file(settings.tracking_uri)) is not None:
         return (Probe(name="mlflow", look=lambda: ok(f"{missing} does not exist yet; it is made at the first use")),)
-    call_timeout_s = min(settings.call_timeout_s, DEADLINE_S)
+    call_timeout_s = min(settings.call_timeout_s, _CALL_S_MAX)
     worker = Worker(tracking_uri=settings.tracking_uri, call_timeout_s=call_timeout_s, idle_s=_IDLE_S)
     resources.callback(worker.close)
     checks = _Checks(worker, redacted(settings.tracking_uri))
