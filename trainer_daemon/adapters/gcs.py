@@ -115,13 +115,17 @@ class StorageBucket:
             PermanentError: It refuses for another reason.
         """
         try:
-            with self._translated():
+            with self._translated("see the notifications of"):
                 found = self._client.bucket(self._place.bucket).list_notifications(timeout=_CHECK_TIMEOUT_S, retry=None)
                 return [_notification(each) for each in found]
         except PermanentError as exc:
             if isinstance(exc.__cause__, (exceptions.Forbidden, exceptions.Unauthorized, exceptions.NotFound)):
                 return None
             raise
+        except ValueError as exc:  # the library knows fewer names of projects than the service
+            name = self._place.bucket
+            msg = f"the notifications of gs://{name} cannot be read: {exc}; gcloud storage buckets notifications list gs://{name}"
+            raise PermanentError(msg) from exc
 
     def list_drops(self, known: Known) -> Iterator[Sequence[Listed]]:
         """See `Bucket`; objects in folders below the prefix are none of its drops."""
@@ -170,8 +174,8 @@ class StorageBucket:
         return Ignored(name=name, reason=other_name(template), is_foreign=True) if is_misnamed_data(name) else None
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        what = f"cannot list the drops in {self._place.uri}"
+    def _translated(self, what: str = "list the drops in") -> Iterator[None]:
+        what = f"cannot {what} {self._place.uri}"
         try:
             yield
         except exceptions.ClientError as exc:
