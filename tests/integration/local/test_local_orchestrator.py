@@ -103,9 +103,10 @@ def test_waiting_child_takes_the_next_run(make: Make, probe: Probe) -> None:
 
 
 def test_idle_daemon_has_no_child(make: Make, probe: Probe) -> None:
-    """Some seconds after the last run the waiting child is let go; not before the run has ended."""
+    """One waits from the first look at a run on; some seconds after the last run it is let go, not before the run has ended."""
     adapter = make(idle_s=0.3)
     adapter.submit(a_request(probe, action="sleep", seconds=1.0))
+    assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
     waiting = adapter._standby._waiting
     assert waiting is not None
     assert outcome(adapter, RUN).phase is Phase.SUCCEEDED

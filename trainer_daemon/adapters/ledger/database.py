@@ -35,6 +35,14 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def reading_engine(url: str) -> Engine:
+    """Connections that only look: to switch those of the writing engine to autocommit and back takes longer than a look."""
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), isolation_level="AUTOCOMMIT")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
 def migrate(engine: Engine) -> None:
     """Run the migrations that are missing; costs nothing when none is."""
     with engine.begin() as connection:
@@ -73,8 +81,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
 
 def _begin_immediately(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads, then writes, must not lose a race in between."""
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager

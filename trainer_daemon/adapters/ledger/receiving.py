@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, and_, bindparam, func, insert, select, update
 
+from trainer_daemon.adapters.ledger import queries
 from trainer_daemon.adapters.ledger.database import chunks
 from trainer_daemon.adapters.ledger.rows import drop_values, event_values
 from trainer_daemon.adapters.ledger.tables import drops, events
@@ -49,8 +50,7 @@ def _event(entry: Event | Rejection) -> Event:
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
-    queries = (select(events.c.id).where(events.c.id.in_(some)) for some in chunks(ids))
-    return {found for query in queries for found in connection.execute(query).scalars()}
+    return {found for some in chunks(ids) for found in connection.execute(queries.KNOWN_EVENTS, {"keys": some}).scalars()}
 
 
 def _row(entry: Event | Rejection, now: datetime, sequence: int) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def _positions(connection: Connection, arrivals: Sequence[Event]) -> dict[_Key, 
     for model in {event.model for event in arrivals}:
         uris = sorted({event.drop.uri for event in arrivals if event.drop is not None and event.model == model})
         for some in chunks(uris):
-            query = select(drops.c.uri, drops.c.position).where(drops.c.model == model, drops.c.uri.in_(some))
-            found |= {(model, uri): position for uri, position in connection.execute(query)}
+            rows = connection.execute(queries.POSITIONS, {"model": model, "uris": some})
+            found |= {(model, uri): position for uri, position in rows}
     return found
 
 

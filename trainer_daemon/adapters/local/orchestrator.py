@@ -168,7 +168,6 @@ class LocalOrchestrator:
         self._own[folder.name] = runner.process
         self._first_seen[folder.name] = self._clock()
         threading.Thread(target=self._reap, args=(folder.name, runner.process), name=f"reap-{folder.name}", daemon=True).start()
-        self._standby.warm()
         return True
 
     def _hand_over(self, folder: RunFolder, lock: int) -> Runner:
@@ -207,6 +206,8 @@ class LocalOrchestrator:
         return Observation(name=name, phase=Phase.VANISHED)
 
     def _running(self, folder: RunFolder) -> Observation:
+        if folder.name in self._own:
+            self._standby.warm()  # not in `submit`, so that its caller writes down first that the run is under way
         first_seen = self._first_seen.setdefault(folder.name, self._clock())
         if folder.name not in self._ending and folder.was_requested():
             timeout_s = folder.work().timeout_s

@@ -1,0 +1,71 @@
+"""The statements of a look at the ledger, built once: to build and recognise one takes longer than SQLite takes to answer it."""
+
+from sqlalchemy import Text, and_, bindparam, exists, func, not_, or_, select
+
+from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs
+from trainer_daemon.policy.runs import LIVE, OPEN, RunState
+
+_MODEL, _KEY, _URI = (bindparam(name, type_=Text) for name in ("model", "key", "uri"))
+_URIS, _KEYS, _MODELS = (bindparam(name, type_=Text, expanding=True) for name in ("uris", "keys", "models"))
+_RETRYABLE = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt < runs.c.attempts_max)
+ALIVE = or_(runs.c.state.in_([state.value for state in LIVE]), _RETRYABLE)
+"""Runs that something is still to happen to."""
+
+NEXT_PENDING = select(events).where(events.c.model == _MODEL, events.c.outcome == "pending").order_by(events.c.sequence).limit(1)
+KNOWN_EVENTS = select(events.c.id).where(events.c.id.in_(_KEYS))
+FORCED_EVENTS = select(events.c.id).where(events.c.force)
+OTHER_BYTES = (
+    select(events.c.id)
+    .where(events.c.model == _MODEL, events.c.uri == _URI, events.c.kind == "drop", events.c.checksum != bindparam("checksum"))
+    .limit(1)
+)
+
+LIVE_RUNS = select(runs).where(runs.c.model == _MODEL, ALIVE).order_by(runs.c.period, runs.c.sequence)
+RUN = select(runs).where(runs.c.key == _KEY)
+_SAME_BYTES = select(run_drops.c.run_key).where(run_drops.c.uri == _URI, run_drops.c.checksum == bindparam("checksum"))
+RUNS_FOR_CONTENT = (
+    select(runs)
+    .where(runs.c.model == _MODEL, runs.c.key.in_(_SAME_BYTES), runs.c.event_id.not_in(FORCED_EVENTS))
+    .order_by(runs.c.sequence)
+)
+OPEN_RUNS = (
+    select(func.count()).select_from(runs).where(runs.c.model.in_(_MODELS), runs.c.state.in_([state.value for state in OPEN]))
+)
+DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
+DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
+FAILED_SINCE = (
+    select(func.count())
+    .select_from(runs)
+    .where(runs.c.state == RunState.FAILED.value, runs.c.attempt >= runs.c.attempts_max, runs.c.updated_at >= bindparam("moment"))
+)
+
+CURRENT = select(drops).where(drops.c.model == _MODEL, drops.c.uri.in_(_URIS))
+SIGNATURES = select(drops.c.uri, drops.c.signature).where(drops.c.model == _MODEL, drops.c.uri.in_(_URIS))
+POSITIONS = select(drops.c.uri, drops.c.position).where(drops.c.model == _MODEL, drops.c.uri.in_(_URIS))
+BASELINE = select(baselines.c.at).where(baselines.c.model == _MODEL)
+
+_later = run_drops.alias()
+_is_target = ~exists().where(_later.c.run_key == run_drops.c.run_key, _later.c.position > run_drops.c.position)
+_BAD = (
+    select(run_drops.c.uri, run_drops.c.checksum)
+    .select_from(run_drops.join(runs, runs.c.key == run_drops.c.run_key))
+    .where(runs.c.model == _MODEL, runs.c.state == RunState.QUARANTINED.value, _is_target)
+)
+"""What quarantined runs were for: the last drop of each, not the rest of its window."""
+BAD_DROPS = _BAD.where(run_drops.c.uri.in_(_URIS))
+_is_bad = exists(_BAD.where(run_drops.c.uri == drops.c.uri, run_drops.c.checksum == drops.c.checksum))
+NEWEST_DROPS = (
+    select(drops)
+    .where(drops.c.model == _MODEL, drops.c.period <= bindparam("up_to"), not_(_is_bad))
+    .order_by(drops.c.period.desc(), drops.c.uri.desc())
+    .limit(bindparam("limit"))
+)
+
+_of_model = select(champions).where(champions.c.model == _MODEL).order_by(champions.c.id.desc()).limit(1)
+KNOWN_CHAMPION = _of_model
+LAST_CHAMPION = _of_model.where(champions.c.version != "")
+
+LAST_CHANGE = select(
+    select(func.coalesce(func.max(events.c.sequence), 0)).scalar_subquery(),
+    select(func.count()).select_from(runs).where(runs.c.ending != "").scalar_subquery(),
+)
