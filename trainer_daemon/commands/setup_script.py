@@ -163,12 +163,12 @@ def _roles(subscription: Resource, dead_letters: Resource, setup: Setup) -> Iter
 
 
 def _notification(place: Place, topic: Resource) -> Iterator[str]:
-    wanted = "\t".join((f"//pubsub.googleapis.com/{topic.path}", place.prefix, FORMAT, FINALIZED))
+    wanted = "\t".join((topic.path, place.prefix, FORMAT, FINALIZED))
     fields = ",".join(f'"Notification Configuration"{field}' for field in _NOTIFICATION_FIELDS)
-    listing = ("gcloud", "storage", "buckets", "notifications", "list", f"gs://{place.bucket}", f"--format=value({fields})")
+    listing = gcloud.list_notifications(place.bucket, topic.path, f"--format=value({fields})")
     yield ""
     yield f"# {place.uri} tells the topic of every object that arrives, with the object's description."
-    yield f"listed=$({shlex.join(listing)})"
+    yield f"listed=$({shlex.join(listing)} | sed 's|^//pubsub.googleapis.com/||')"
     yield f'if ! grep -qxF -e "$(printf %b {_escaped(wanted)})" <<<"$listed"; then'
     yield from _indented(_wrapped(gcloud.create_notification(place.bucket, topic.path, place.prefix, "--skip-topic-setup")))
     yield "fi"

@@ -153,7 +153,7 @@ def judge_notifications(configs: Sequence[NotificationConfig], place: Place, top
     if any(not flaws for _, flaws in ours):
         return _spoilt(ours, place) or ok(f"{FINALIZED} of gs://{place.bucket}/{_shared_prefix(ours)}* goes to {topic}")
     repair = [gcloud.create_notification(place.bucket, topic, place.prefix)]
-    repair += [gcloud.delete_notification(place.bucket, config.id) for config in faulty]
+    repair += [gcloud.delete_notification(place.bucket, config.topic, config.id) for config in faulty]
     return failed(_why_none(configs, ours, place, topic), gcloud.line(*repair))
 
 
@@ -183,7 +183,7 @@ def _spoilt(ours: _Judged, place: Place) -> Finding | None:
     if not empty:
         return None
     found = f"a second configuration, {empty[0].id}, sends {empty[0].payload_format} to the same topic: each message is rejected"
-    return warning(found, gcloud.line(*(gcloud.delete_notification(place.bucket, config.id) for config in empty)))
+    return warning(found, gcloud.line(*(gcloud.delete_notification(place.bucket, config.topic, config.id) for config in empty)))
 
 
 def _shared_prefix(ours: _Judged) -> str:

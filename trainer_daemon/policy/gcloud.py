@@ -114,11 +114,21 @@ def create_notification(bucket: str, topic: str, prefix: str, *flags: str) -> Co
         flags: Further ones, such as `--skip-topic-setup`; without it the command sees itself that the bucket may publish.
     """
     where = (f"--object-prefix={prefix}",) if prefix else ()
-    what = (f"--topic={topic}", f"--event-types={FINALIZED}", "--payload-format=json", *where, *flags)
+    what = (_project(topic), f"--topic={topic}", f"--event-types={FINALIZED}", "--payload-format=json", *where, *flags)
     return "gcloud", "storage", "buckets", "notifications", "create", f"gs://{bucket}", *what
 
 
-def delete_notification(bucket: str, notification_id: str) -> Command:
-    """Have a bucket tell of nothing any more by one of its notification configurations."""
+def list_notifications(bucket: str, topic: str, *flags: str) -> Command:
+    """Look at the notification configurations of a bucket."""
+    return "gcloud", "storage", "buckets", "notifications", "list", f"gs://{bucket}", _project(topic), *flags
+
+
+def delete_notification(bucket: str, topic: str, notification_id: str) -> Command:
+    """Have a bucket no longer tell a topic by one of its notification configurations."""
     name = f"projects/_/buckets/{bucket}/notificationConfigs/{notification_id}"
-    return "gcloud", "storage", "buckets", "notifications", "delete", name
+    return "gcloud", "storage", "buckets", "notifications", "delete", name, _project(topic)
+
+
+def _project(topic: str) -> str:
+    """These commands refuse to work without a project, although they do not use it."""
+    return f"--project={parse_resource(topic).project}"

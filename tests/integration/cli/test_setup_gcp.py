@@ -150,7 +150,7 @@ def test_script_makes_everything_with_the_least_permissions(call: Call, folder: 
         ("trainer", DAEMON, "roles/pubsub.viewer"),
     }
     assert calls[-1] == [
-        *("storage", "buckets", "notifications", "create", "gs://churn-drops", f"--topic={TOPIC}"),
+        *("storage", "buckets", "notifications", "create", "gs://churn-drops", "--project=demo", f"--topic={TOPIC}"),
         *("--event-types=OBJECT_FINALIZE", "--payload-format=json", "--object-prefix=in/", "--skip-topic-setup"),
     ]
 
@@ -237,7 +237,9 @@ def test_what_models_share_is_set_up_once(call: Call, folder: Path, cloud: Cloud
     made = created(calls)
     assert len(made) == len(set(made)) == 9
     notified = [
-        words[4:6] + [word for word in words if "prefix" in word] for words in calls if words[2:4] == ["notifications", "create"]
+        [words[4], words[6]] + [word for word in words if "prefix" in word]
+        for words in calls
+        if words[2:4] == ["notifications", "create"]
     ]
     assert sorted(notified) == [
         ["gs://churn-drops", f"--topic={TOPIC}", "--object-prefix=in/"],

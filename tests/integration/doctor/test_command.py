@@ -162,7 +162,7 @@ def test_bucket_that_notifies_the_wrong_topic(
     answer = call("doctor", "--json")
     assert (answer.code, bool(on_google)) == (1, True)
     fix = failures(json.loads(answer.out))["notification"]
-    assert fix.startswith(f"gcloud storage buckets notifications create gs://{bucket} --topic={topic} ")
+    assert fix.startswith(f"gcloud storage buckets notifications create gs://{bucket} --project=demo-project --topic={topic} ")
 
 
 def test_unreachable_mlflow(call: Call, folder: Path) -> None:

@@ -87,7 +87,9 @@ def test_bucket_that_notifies_another_topic_has_failed(
     check = checked(subscription=subscribe())["notification"]
     assert check.status is Status.FAILED
     assert f"notifies {PROJECT}/topics/other" in check.found
-    assert check.fix.startswith(f"gcloud storage buckets notifications create gs://{bucket} --topic={topic} ")
+    assert check.fix.startswith(
+        f"gcloud storage buckets notifications create gs://{bucket} --project=demo-project --topic={topic} "
+    )
 
 
 def test_notification_without_content_has_failed(

@@ -18,8 +18,8 @@ from trainer_daemon.policy.objects import place_of
 PLACE = place_of("gs://drops/in", "churn_data_{period}.csv")
 TOPIC = "projects/p/topics/t"
 CREATE = (
-    "gcloud storage buckets notifications create gs://drops --topic=projects/p/topics/t --event-types=OBJECT_FINALIZE "
-    "--payload-format=json --object-prefix=in/"
+    "gcloud storage buckets notifications create gs://drops --project=p --topic=projects/p/topics/t "
+    "--event-types=OBJECT_FINALIZE --payload-format=json --object-prefix=in/"
 )
 
 
@@ -158,7 +158,7 @@ def test_notification_with_a_flaw_is_replaced(changes: dict[str, Any], found: st
     """The right one first, then the wrong one goes."""
     finding = judge_notifications([a_notification(id="7", **changes)], PLACE, TOPIC)
     assert (finding.status, found in finding.found) == (Status.FAILED, True)
-    deleted = "gcloud storage buckets notifications delete projects/_/buckets/drops/notificationConfigs/7"
+    deleted = "gcloud storage buckets notifications delete projects/_/buckets/drops/notificationConfigs/7 --project=p"
     assert finding.fix == f"{CREATE} && {deleted}"
 
 
@@ -166,7 +166,7 @@ def test_second_notification_without_content_is_a_warning() -> None:
     """Its messages are rejected, one by one, while the drops are trained."""
     finding = judge_notifications([a_notification(), a_notification(id="2", payload_format="NONE")], PLACE, TOPIC)
     assert finding.status is Status.WARNING
-    assert finding.fix.endswith("notificationConfigs/2")
+    assert finding.fix.endswith("notificationConfigs/2 --project=p")
 
 
 def test_notification_cannot_be_judged_without_a_topic() -> None:
