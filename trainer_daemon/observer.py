@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.policy.decide import Snapshot, wanted
 from trainer_daemon.policy.events import Event
-from trainer_daemon.policy.observations import Observation, Outcome, Phase
+from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase
 from trainer_daemon.policy.plan import ModelPolicy, Pending, propose
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry
@@ -84,34 +84,43 @@ class Observer:
         event = self._ledger.next_pending(name)
         uris = sorted({drop.uri for run in runs for drop in run.drops})
         windows = sorted({drop.uri for run in runs for drop in run.drops[:-1]})
+        known_champion = self._ledger.known_champion(name)
         return Snapshot(
             policy=self._policy,
             runs=runs,
             pending=self._pending(event) if event else None,
             current=self._ledger.current(name, uris) if uris else {},
             bad=self._ledger.bad_drops(name, windows) if windows else frozenset(),
-            known_champion=self._ledger.known_champion(name),
-            last_champion=self._ledger.last_champion(name),
+            known_champion=known_champion,
+            last_champion=self._last_champion(known_champion),
             slots=self._slots.free() if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
             champion_due=self.champion_due,
         )
 
+    def _last_champion(self, known: Champion | None) -> str:
+        """Only when nobody is champion any more the ledger has to be asked who was."""
+        if known is None or known.version:
+            return known.version if known else ""
+        return self._ledger.last_champion(self._policy.name)
+
     def _pending(self, event: Event) -> Pending:
         """The event with what the ledger knows around it."""
         policy = self._policy
-        known = self._ledger.newest_drops(policy.name, policy.window_months)
+        alone = event.drop is not None and policy.window_months == 1
+        known = () if alone else self._ledger.newest_drops(policy.name, policy.window_months)
         if event.drop and policy.window_months > 1:
             known = (*known, *self._ledger.newest_drops(policy.name, policy.window_months + 1, up_to=event.drop.period))
         is_correction = (
             event.drop is not None and policy.window_months > 1 and self._ledger.is_correction(policy.name, event.drop)
         )
         proposal = propose(event, policy, tuple(dict.fromkeys(known)), is_correction=is_correction)
+        same_key = self._ledger.find_run(proposal.key) if proposal else None
         return Pending(
             event=event,
             current=self._ledger.current(policy.name, [event.drop.uri]).get(event.drop.uri) if event.drop else None,
             proposal=proposal,
-            same_key=self._ledger.find_run(proposal.key) if proposal else None,
-            same_content=self._ledger.runs_for_content(policy.name, proposal.drop) if proposal else (),
+            same_key=same_key,
+            same_content=self._ledger.runs_for_content(policy.name, proposal.drop) if proposal and not same_key else (),
         )
 
     def _observe_run(self, run: Run) -> Observation:

@@ -12,7 +12,10 @@ from trainer_daemon.adapters.ledger.database import chunks, open_engine, reading
 from trainer_daemon.adapters.ledger.rows import drop_of, event_of, run_of
 from trainer_daemon.policy.events import DatasetVersion, Event
 from trainer_daemon.policy.observations import Champion
-from trainer_daemon.policy.runs import Run
+from trainer_daemon.policy.runs import Run, RunState
+
+_UNDECIDED = frozenset({RunState.QUEUED.value, RunState.RUNNING.value})
+"""States in which there is no decision on the present attempt."""
 
 
 class LedgerReader:
@@ -129,7 +132,7 @@ class LedgerReader:
             return connection.execute(query, values).scalar()
 
     def _runs(self, query: Select[Any], **values: object) -> tuple[Run, ...]:
-        """Runs of a query, with their drops and the decision of their present attempt, in three statements."""
+        """Runs of a query, with their drops and the decision of their present attempt, in two or three statements."""
         with self._reading() as connection:
             rows = connection.execute(query, values).mappings().all()
             keys = [row["key"] for row in rows]
@@ -138,6 +141,7 @@ class LedgerReader:
             for some in chunks(keys):
                 for drop in connection.execute(queries.DROPS_OF_RUNS, {"keys": some}).mappings():
                     by_key[drop["run_key"]].append(drop)
+            for some in chunks([row["key"] for row in rows if row["state"] not in _UNDECIDED]):
                 made = connection.execute(queries.DECISIONS_OF_RUNS, {"keys": some}).mappings()
                 decided |= {(row["run_key"], row["attempt"]): row for row in made}
         return tuple(run_of(row, by_key[row["key"]], decided.get((row["key"], row["attempt"]))) for row in rows)

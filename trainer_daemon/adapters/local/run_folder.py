@@ -117,7 +117,7 @@ class RunFolder:
 
     def record_pid(self, pid: int) -> None:
         """Write which process was given the run; to be believed only when that process has the lock file open."""
-        _write_atomically(self._pid, str(pid))
+        _write_atomically(self._pid, str(pid), durably=False)
 
     def pid(self) -> int | None:
         """What `record_pid` wrote."""
@@ -168,14 +168,21 @@ def _flock(descriptor: int, mode: int) -> bool:
     return True
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    """Replace the file so that a reader sees the old or the new text, also after a power cut."""
+def _write_atomically(path: Path, text: str, *, durably: bool = True) -> None:
+    """Replace the file so that a reader sees the old or the new text.
+
+    Args:
+        path: Of the file.
+        text: What it is to hold.
+        durably: Also after a power cut; what only matters while a process lives, which no power cut leaves, need not be.
+    """
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durably:
+                os.fsync(stream.fileno())
         Path(scratch).replace(path)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
