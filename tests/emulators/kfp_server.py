@@ -19,10 +19,10 @@ _CONTROL_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
-    """A request that the API got.
+    """A request that the server got.
 
     Attributes:
-        path: Below `/apis/v2beta1`.
+        path: Below `/apis/v2beta1`, or of a page outside the API.
         query: As it was sent.
         time: Seconds since 1970.
         status: None while it is worked on, and for ever if its reply was lost.
@@ -164,7 +164,7 @@ class KfpServer:
         self._ask("enter", run_id=run_id, state=state, task_details=task_details)
 
     def requests(self, route: str = "", *, after: int = 0) -> list[LoggedRequest]:
-        """The requests to the API, oldest first.
+        """The requests that the server got, oldest first.
 
         Args:
             route: Only those with this method and path, such as `GET /runs`.

@@ -92,7 +92,7 @@ class Control:
             self._workflows.enter(run_id, state)
 
     def requests(self, *, after: int = 0) -> list[Document]:
-        """The requests to the API, oldest first.
+        """The requests, oldest first; those of tests to this service are not among them.
 
         Args:
             after: Only those with a higher number.

@@ -1,14 +1,16 @@
 """The application: every request is logged, may go wrong on purpose, passes the gate, and is handed to its service."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from email.parser import BytesParser
 from email.policy import HTTP
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,7 +19,7 @@ from tests.emulators.kfp.call import Call, Handler, Routes
 from tests.emulators.kfp.connection import cut
 from tests.emulators.kfp.control import Control
 from tests.emulators.kfp.faults import Faults, Kind
-from tests.emulators.kfp.refusal import RefusedError, fault
+from tests.emulators.kfp.refusal import RefusedError, fault, refuse_invalid
 from tests.emulators.kfp.store import Store
 
 PREFIX = "/apis/v2beta1"
@@ -27,9 +29,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def application(routes: Routes, store: Store) -> Starlette:
     """The API itself, without faults and gate."""
-    return Starlette(
-        routes=[Route(PREFIX + path, _endpoint(handler, store), methods=[method]) for (method, path), handler in routes.items()]
-    )
+    api = [Route(PREFIX + path, _endpoint(handler, store), methods=[method]) for (method, path), handler in routes.items()]
+    return Starlette(routes=[*api, Route("/", _dashboard)])
 
 
 class Front:
@@ -58,10 +59,10 @@ class Front:
         if path.startswith(CONTROL):
             await (await self._control(path, Request(scope, receive)))(scope, receive, send)
             return
-        number = self._log(scope) if path.startswith(PREFIX) else None
+        number = self._log(scope)
 
         async def noting(message: Message) -> None:
-            if number is not None and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 self._note(number, message["status"])
             await send(message)
 
@@ -127,6 +128,11 @@ def _endpoint(handler: Handler, store: Store) -> Endpoint:
     return endpoint
 
 
+async def _dashboard(_request: Request) -> Response:
+    """Where a browser arrives after it has logged in."""
+    return HTMLResponse("<!DOCTYPE html><html><head><title>Kubeflow Central Dashboard</title></head></html>")
+
+
 async def _call(request: Request) -> Call:
     content_type = request.headers.get("content-type", "")
     raw = await request.body()
@@ -134,9 +140,17 @@ async def _call(request: Request) -> Call:
     return Call(
         path=request.path_params,
         query=dict(request.query_params),
-        body=await request.json() if raw and not is_upload else {},
+        body=_json(raw) if raw and not is_upload else {},
         upload=_file(content_type, raw) if is_upload else None,
     )
+
+
+def _json(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except ValueError as exc:
+        refuse_invalid(f"parse error: {exc}")
+    return body if isinstance(body, dict) else {}
 
 
 def _file(content_type: str, raw: bytes) -> bytes | None:

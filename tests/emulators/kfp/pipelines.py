@@ -7,7 +7,15 @@ from typing import Any
 from tests.emulators.kfp import specs
 from tests.emulators.kfp.call import Call, Routes
 from tests.emulators.kfp.listing import Collection, Condition, page
-from tests.emulators.kfp.refusal import RefusedError, UploadRefusedError, missing, refuse_invalid, refuse_missing, used
+from tests.emulators.kfp.refusal import (
+    RefusedError,
+    UploadRefusedError,
+    missing,
+    refuse_invalid,
+    refuse_missing,
+    refuse_taken,
+    used,
+)
 from tests.emulators.kfp.scopes import Scopes
 from tests.emulators.kfp.store import Document, NameTakenError, Store
 from tests.emulators.kfp.times import timestamp
@@ -46,6 +54,7 @@ class Pipelines:
             ("POST", "/pipelines/upload"): self.upload,
             ("POST", "/pipelines/upload_version"): self.upload_version,
             ("GET", "/pipelines"): self.list,
+            ("POST", "/pipelines"): self.create,
             ("GET", "/pipelines/names/{name}"): self.get_by_name,
             ("GET", one): self.get,
             ("DELETE", one): self.delete,
@@ -64,6 +73,24 @@ class Pipelines:
         except NameTakenError as exc:
             raise _taken(_BOTH, name) from exc
         self._add_version(self._common(call, name), pipeline["pipeline_id"], spec)
+        return pipeline
+
+    def create(self, call: Call) -> Document:
+        """Create a pipeline without a version."""
+        name = str(call.body.get("name") or call.body.get("display_name") or "")
+        if not name:
+            refuse_invalid("Pipeline's name is empty. Please specify a valid name")
+        scope = self._scopes.of(call.body)
+        pipeline = {
+            **{key: call.body[key] for key in ("display_name", "description", "namespace") if call.body.get(key)},
+            "name": name,
+            "created_at": timestamp(self._now()),
+            "pipeline_id": str(uuid.uuid4()),
+        }
+        try:
+            self._store.add("pipeline", pipeline["pipeline_id"], pipeline, scope=scope, name=name)
+        except NameTakenError:
+            refuse_taken("pipeline", name)
         return pipeline
 
     def upload_version(self, call: Call) -> Document:
@@ -96,7 +123,7 @@ class Pipelines:
         identity = call.path["pipeline_id"]
         self._pipeline(identity)
         while version := self._store.newest("version", identity):
-            if call.query.get("cascade") != "true":
+            if call.query.get("cascade", "").lower() != "true":
                 found = version["pipeline_version_id"]
                 msg = f"Failed to delete pipeline with id {identity} as it has existing pipeline versions (e.g. {found})"
                 refuse_invalid(msg)

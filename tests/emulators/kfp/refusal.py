@@ -1,5 +1,6 @@
 """How a request ends with a status other than 200, with the bodies of the real server."""
 
+import re
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -7,6 +8,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 _PROXY_TEXTS = {403: "RBAC: access denied", 429: "local_rate_limited", 503: "no healthy upstream"}
+
+_CAUSE = re.compile(r"(?:\w+Error|Invalid input error|Already exist error): ")
 
 
 class RefusedError(Exception):
@@ -25,7 +28,8 @@ class RefusedError(Exception):
     def response(self) -> Response:
         """The reply, as the server's gateway writes it."""
         code = _CODES[self.status]
-        detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": self.text.rpartition(": ")[2]}
+        innermost = _CAUSE.split(self.text)[-1]
+        detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": innermost}
         return JSONResponse({"error": self.text, "code": code, "message": self.text, "details": [detail]}, self.status)
 
 

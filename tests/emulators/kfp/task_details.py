@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.emulators.kfp.store import Document
-from tests.emulators.kfp.times import timestamp
+from tests.emulators.kfp.times import NEVER, timestamp
 
 _OOM_CODE = 137
 
@@ -23,6 +23,7 @@ def task_details(run: Mapping[str, Any], events: Path) -> list[Document]:
         return []
     tasks = list(_tasks(events))
     root = _detail(run, "root", state=run["state"], start=tasks[0]["time"] if tasks else None)
+    root |= {"end_time": run["finished_at"]} if run["finished_at"] != NEVER else {}
     driver = _detail(run, "root-driver", state="SUCCEEDED", start=root["start_time"]) | _child_of(root)
     below = [each | _child_of(root) for number, task in enumerate(tasks) for each in _pair(run, number, task)]
     root["child_tasks"] = [{"task_id": each["task_id"]} for each in (driver, *below)]
