@@ -155,7 +155,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(mlflow={"tracking_uri": "file:///m"}), "MLflow's store of plain files"),
     (a_table(mlflow={"tracking_uri": "databricks://x"}), 'mlflow.tracking_uri is "databricks://x", but must be sqlite'),
     (a_table(mlflow={"call_timeout_s": 0.5}), "mlflow.call_timeout_s is 0.5, but must be a number from 1 to 3600"),
-    (a_table(orchestrator={"kind": "kubeflow"}), 'orchestrator.kind is "kubeflow", but must be "local", the only kind'),
+    (a_table(orchestrator={"kind": "kubflow"}), 'must be one of "local" or "kubeflow"; did you mean "kubeflow"?'),
     (a_table(orchestrator={"run_timeout_s": 0}), "orchestrator.run_timeout_s is 0, but must be a number above 0"),
     ({}, "models is missing; it must be a list of [[models]] sections"),
     ({"models": []}, "models must contain at least one [[models]] section"),
