@@ -81,8 +81,9 @@ class Front:
                 await cut(scope, receive)
             case Kind.DELAY:
                 assert found is not None
+                complete = await _received(scope, receive)
                 await asyncio.sleep(found.delay_s)
-                await self._pass(scope, receive, send)
+                await self._pass(scope, complete, send)
             case None:
                 await self._pass(scope, receive, send)
 
@@ -161,6 +162,16 @@ def _file(content_type: str, raw: bytes) -> bytes | None:
             content = part.get_payload(decode=True)
             return content if isinstance(content, bytes) else None
     return None
+
+
+async def _received(scope: Scope, receive: Receive) -> Receive:
+    """Read a request to its end, so that it can be done also when the client goes away meanwhile."""
+    body = await Request(scope, receive).body()
+
+    async def again() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
 
 
 async def _nowhere(_message: Message) -> None:

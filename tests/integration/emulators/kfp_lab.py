@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ class Lab:
         wanted = states or ENDED
         return str(wait_until(lambda: self.state(run_id) in wanted and self.state(run_id), f"{run_id} is in {wanted}", ANSWER_S))
 
-    def tasks(self, run_id: str) -> Mapping[str, Any]:
+    def tasks(self, run_id: str) -> dict[str, Any]:
         """The details of a run's tasks, by their name."""
         return {task.display_name: task for task in self.client.get_run(run_id).run_details.task_details}
 
