@@ -81,7 +81,7 @@ class Gate:
             return self._open_session(visit)
         if visit.path == _LOGIN:
             return self._log_in(visit) if visit.method == "POST" else _form(visit)
-        if visit.path in {"/dex/auth", "/dex/auth/local"}:
+        if visit.path in {"/oauth2/start", "/dex/auth", "/dex/auth/local"}:
             query = urlencode({"back": "", "state": visit.fields.get("state", "")})
             return RedirectResponse(f"{_LOGIN}?{query}", 302)
         return None

@@ -5,6 +5,7 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -16,7 +17,8 @@ from trainer_daemon.errors import TemporaryError
 
 _CONNECTOR = "local"
 """Dex's own users; other connectors ask a person."""
-_OK = 200
+_START = "/oauth2/start?rd=%2F"
+"""Where oauth2-proxy begins a login, for visitors whom it does not take for a browser."""
 _PAGE_MAX = 1 << 20
 
 
@@ -71,9 +73,9 @@ def log_in(login: Login) -> str:
     password = read_secret(login.password_file, "the password")
     jar = CookieJar()
     browser = _Browser(login, jar)
-    page = _login_form(browser, browser.open(login.host))
+    page = _login_form(browser, browser.open(login.host) or browser.open(urljoin(login.host, _START)))
     landing = browser.open(page, {"login": login.username, "password": password})
-    if _is_login(landing):
+    if not landing or _is_login(landing):
         msg = (
             f"{browser.host} refuses user {login.username}; "
             f"correct orchestrator.username or the password in {login.password_file}"
@@ -92,9 +94,8 @@ def log_in(login: Login) -> str:
 
 def _login_form(browser: "_Browser", page: str) -> str:
     """From wherever an unknown visitor is sent to the form for name and password."""
-    path = urlsplit(page).path
-    if path.endswith("/oauth2/sign_in"):  # oauth2-proxy shows a button first
-        page = browser.open(urljoin(page, path.removesuffix("sign_in") + "start?rd=%2F"))
+    if urlsplit(page).path.endswith("/oauth2/sign_in"):  # oauth2-proxy shows a button first
+        page = browser.open(urljoin(page, _START))
     parts = urlsplit(page)
     if parts.path.endswith("/auth"):  # Dex has several ways to log in, and asks which
         page = browser.open(parts._replace(path=f"{parts.path}/{_CONNECTOR}").geturl())
@@ -129,11 +130,13 @@ class _Browser:
         )
 
     def open(self, url: str, form: dict[str, str] | None = None) -> str:
-        """Get a page, or send a form to it; the address of where that led.
+        """Get a page, or send a form to it.
+
+        Returns:
+            The address of where that led; empty when the visitor was turned away without a login page.
 
         Raises:
-            Unauthenticated: The page is refused.
-            TemporaryError: It does not come.
+            TemporaryError: The page does not come.
         """
         data = urlencode(form).encode() if form is not None else None
         try:
@@ -147,10 +150,10 @@ class _Browser:
             raise TemporaryError(msg) from exc
 
     def _refused(self, error: urllib.error.HTTPError) -> str:
-        """oauth2-proxy shows its login page as a refusal, and newer versions of Dex theirs after a wrong password."""
+        """Some login pages come as a refusal: that of oauth2-proxy, and that of newer versions of Dex after a wrong password."""
         with error:
-            if error.code in {401, 403}:
-                return str(error.url)
+            if error.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                return str(error.url) if "text/html" in error.headers.get("Content-Type", "") else ""
             where = urlsplit(str(error.url)).path
             msg = f"cannot log in at {self.host}: {where} answers {error.code} {error.reason}"
         raise TemporaryError(msg)

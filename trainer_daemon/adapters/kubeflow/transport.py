@@ -221,13 +221,15 @@ def _checked(what: str, answer: Answer) -> Answer:
 
 
 def _told(answer: Answer) -> str:
-    """Status, and the message of the API server's error body, or where a gateway sends us, on one line."""
+    """Status, and the message of the API server's error body, a proxy's, or where a gateway sends us, on one line."""
     document = answer.document() or {}
     text = str(next((document[key] for key in _MESSAGE_KEYS if document.get(key)), ""))
     if not text and answer.status in _REDIRECTS:
         text = f"redirected to {urlsplit(answer.headers.get('Location', '')).path}"
     if not text and answer.is_success:
         text = "something that is no JSON object"
+    if not text and answer.headers.get("Content-Type", "").startswith("text/plain"):
+        text = answer.data.decode("utf-8", "replace")
     line = " ".join((text or answer.reason or "").split())
     return f"{answer.status} {line[:_MESSAGE_MAX]}".rstrip()
 
