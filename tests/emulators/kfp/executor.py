@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -87,7 +88,7 @@ def main() -> None:
     folder.record_pid(os.getpid())
     log = RunLog(folder.log)
     runner.redirect_output(log)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, partial(_stop, log))
     try:
         _execute(folder, cache)
     except BaseException as error:
@@ -96,10 +97,11 @@ def main() -> None:
     folder.conclude(Result(phase=Phase.SUCCEEDED))
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
+def _stop(log: RunLog, number: int, _frame: FrameType | None) -> None:
     """Somebody ended the run: the steps are given time, and there is no result."""
     from trainer_daemon.adapters.local import processes
 
+    log.write(f"ended by {signal.Signals(number).name}\n")
     processes.end_children(grace_s=runner.STEP_GRACE_S)
     os._exit(128 + number)
 

@@ -96,6 +96,7 @@ class Executors:
         return RunFolder(self._runs / name)
 
     def _spawn(self, folder: RunFolder, lock: int) -> "subprocess.Popen[bytes]":
+        # this tree, wherever another one may be installed
         paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
         with folder.log.open("ab") as log:
             return subprocess.Popen(

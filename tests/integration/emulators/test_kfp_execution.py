@@ -74,7 +74,7 @@ def test_a_failing_task_is_told_with_its_exit_code(lab: Lab, action: str, messag
 
 
 def test_a_terminated_run_ends_its_steps(lab: Lab) -> None:
-    """Also a step that does not listen."""
+    """They are asked first; a step that does not listen is killed."""
     run_id = lab.run(action="sleep stubbornly", seconds=SLEEP_S)
     pid = lab.probe.started()
 
@@ -83,6 +83,7 @@ def test_a_terminated_run_ends_its_steps(lab: Lab) -> None:
     assert lab.wait(run_id) == "CANCELED"
     assert lab.probe.ended(pid)
     assert lab.tasks(run_id)["probe"].state == "CANCELED"
+    assert "ended by SIGTERM" in log_of(lab.server, run_id)
 
 
 def test_runs_without_room_are_pending(lab: Lab) -> None:
@@ -91,7 +92,9 @@ def test_runs_without_room_are_pending(lab: Lab) -> None:
     first = lab.run("first", action="sleep", seconds=SLEEP_S)
     lab.wait(first, "RUNNING")
     lab.probe.started()
-    second = lab.run("second", word="second")
+    second, third = lab.run("second", word="second"), lab.run("third")
+    lab.client.terminate_run(third)
+    lab.wait(third, "CANCELED")  # now the second has been passed over
 
     assert lab.state(second) == "PENDING"
     lab.client.terminate_run(first)
@@ -102,10 +105,11 @@ def test_runs_without_room_are_pending(lab: Lab) -> None:
 def test_a_pending_run_can_be_terminated(lab: Lab) -> None:
     """It never starts."""
     lab.server.execute(at_once=0)
-    run_id = lab.run()
-    lab.client.terminate_run(run_id)
+    first, second = lab.run(), lab.run()
+    for run_id in (second, first):
+        lab.client.terminate_run(run_id)
+        assert lab.wait(run_id) == "CANCELED"
 
-    assert lab.wait(run_id) == "CANCELED"
     assert lab.probe.seen() == []
 
 

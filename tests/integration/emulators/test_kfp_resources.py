@@ -112,6 +112,13 @@ def test_an_empty_list_has_no_list(lab: Lab) -> None:
     assert lab.client.list_runs(filter=where("display_name", "none")).runs is None
 
 
+def test_namespaces_do_not_matter_for_one_user(lab: Lab) -> None:
+    """Whatever is asked for, there is only one."""
+    lab.client.create_experiment("churn", namespace="mine")
+
+    assert lab.client.get_experiment(experiment_name="churn", namespace="theirs").namespace is None
+
+
 def test_namespaces_are_required_with_many_users_and_separate_them(make_lab: MakeLab) -> None:
     """The same name may exist once in each."""
     lab = make_lab(is_multi_user=True)
