@@ -118,6 +118,10 @@ class OrchestratorSettings(Section):
         """URL that the API is below."""
         return self.host or f"http://ml-pipeline.{self.namespace}:8888"
 
+    def run_link(self, run_id: str) -> str:
+        """The page of a run in the user interface; empty when nobody said where that is."""
+        return f"{self.ui_url}/#/runs/details/{run_id}" if self.ui_url and run_id else ""
+
 
 def orchestrator_problems(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:
     """Sentences about keys that are set and mean nothing, and about keys that are missing."""

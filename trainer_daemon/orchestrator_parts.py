@@ -64,7 +64,7 @@ def _kubeflow(settings: OrchestratorSettings, around: Surroundings) -> Orchestra
         run_timeout_s=settings.run_timeout_s,
         pipeline_root=settings.pipeline_root,
         service_account=settings.service_account,
-        ui_url=settings.ui_url,
+        link=settings.run_link,
         archive=settings.archive_superseded,
     )
     return kubeflow.KubeflowOrchestrator(api, library, placement, on_change=around.on_end, clock=around.clock, log=around.log)

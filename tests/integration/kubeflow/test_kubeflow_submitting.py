@@ -115,7 +115,7 @@ def test_run_is_put_where_the_configuration_says(
 
 def test_submission_links_to_the_page_of_the_run(installation: Installation, probe: Probe) -> None:
     """Where a person watches it; a failure names it, too."""
-    adapter = installation.connect(ui_url="https://kf.example/pipeline")
+    adapter = installation.connect(link=lambda run_id: f"https://kf.example/pipeline/#/runs/details/{run_id}")
     submission = adapter.submit(a_request(probe, action="fail"))
     assert submission.link == f"https://kf.example/pipeline/#/runs/details/{submission.run_id}"
     assert outcome(adapter, RUN).reason == f"step probe failed: Error (exit code 1); see {submission.link}"

@@ -45,7 +45,7 @@ class Placement:
         experiment: Its name; made when missing.
         pipeline_root: Where artifacts are kept; empty for the installation's own choice.
         service_account: That the steps run as; empty for the installation's own choice.
-        ui_url: Of the user interface, before `/#/runs`; empty when nobody told.
+        link: The page of a run by its id; empty when nobody said where that is.
         run_timeout_s: Of runs that an earlier daemon has started.
         ending_s: How long a cancelled run may take to end before somebody hears of it.
         archive: Whether superseded runs are put out of sight.
@@ -55,7 +55,7 @@ class Placement:
     run_timeout_s: float
     pipeline_root: str = ""
     service_account: str = ""
-    ui_url: str = ""
+    link: Callable[[str], str] = lambda _: ""
     ending_s: float = 30.0
     archive: bool = False
 
@@ -112,7 +112,7 @@ class KubeflowOrchestrator:
             msg = f"Kubeflow Pipelines has lost run {request.name} while it was being created"
             raise TemporaryError(msg)
         self._watch.note(run)
-        return Submission(run_id=run.id, is_adopted=created is None or created.id != run.id, link=self._link(run))
+        return Submission(run_id=run.id, is_adopted=created is None or created.id != run.id, link=self._placement.link(run.id))
 
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
         """The state of each named run as of the last look at all of them.
@@ -194,7 +194,7 @@ class KubeflowOrchestrator:
             self._end_overdue(run, timeout_s)
         if run.phase in {Phase.FAILED, Phase.CANCELED} and not run.tasks:  # the list leaves them out
             run = self._api.get_run(run.id) or run
-        return observation_of(run, timeout_s=timeout_s, link=self._link(run))
+        return observation_of(run, timeout_s=timeout_s, link=self._placement.link(run.id))
 
     def _end_overdue(self, run: KfpRun, timeout_s: float) -> None:
         """Its end is seen by a later look."""
@@ -221,11 +221,3 @@ class KubeflowOrchestrator:
             f"experiment {name}", self._find_experiment, lambda: self._api.create_experiment(name)
         )
         return self._experiment_id
-
-    def _link(self, run: KfpRun) -> str:
-        return run_link(self._placement.ui_url, run.id)
-
-
-def run_link(ui_url: str, run_id: str) -> str:
-    """The page of a run; empty when the user interface is not known."""
-    return f"{ui_url.rstrip('/')}/#/runs/details/{run_id}" if ui_url and run_id else ""
