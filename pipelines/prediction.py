@@ -124,10 +124,10 @@ def check_columns(names: Sequence[str], served: Served) -> None:
     if not missing:
         return
     alike = {name: other for name in missing if (other := find_column(names, name)) is not None}
-    hint = f" (it has {quoted(list(alike.values()))}, which is spelled differently)" if alike else ""
+    hint = f" ({quoted(list(alike.values()))} is spelled differently)" if alike else ""
     msg = (
-        f"the columns do not fit {served.title}: {quoted(missing)} missing{hint}; correct the file, or name a version that was "
-        f"trained on its columns {quoted(names)}"
+        f"the columns do not fit {served.title}: {quoted(missing)} missing{hint}; correct the file, or use a version that was trained "
+        "on such columns"
     )
     raise BadDrop(msg)
 

@@ -1,6 +1,7 @@
 """The one step of pipeline `inference`: rows in, one file of predictions out, its receipt on the run's MLflow run."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def predict(identity: RunIdentity, wanted: Wanted, *, settings: DataSettings, fi
     report = render_prediction_report(identity, wanted.drop.ref, served, destination.uri, tally)
     files.report.write_text(report, encoding="utf-8")
     with timed("writing the receipt to MLflow"):
-        _record(run, wanted, destination, tally=tally, report=report)
+        receipt = {"run": identity.run_name, "uri": destination.uri, "checksum": destination.checksum}
+        _record(run, wanted, receipt, tally=tally, report=report)
     return tally
 
 
@@ -85,13 +87,14 @@ def _write(identity: RunIdentity, wanted: Wanted, *, settings: DataSettings, ser
     return predictor.tally
 
 
-def _record(run: tracking.TrackedRun, wanted: Wanted, destination: Destination, *, tally: Tally, report: str) -> None:
-    receipt = {"uri": destination.uri, "checksum": destination.checksum, "rows": tally.rows, "labelled": tally.labelled}
+def _record(run: tracking.TrackedRun, wanted: Wanted, receipt: Mapping[str, str], *, tally: Tally, report: str) -> None:
+    """The receipt comes last: whoever finds it finds everything."""
     tracking.record_results(
         run,
-        params={"dataset": wanted.drop.ref, "checksum": wanted.drop.checksum, "version": wanted.version, "out": wanted.out},
+        params={"dataset": wanted.drop.uri, "checksum": wanted.drop.checksum, "version": wanted.version, "out": wanted.out},
         metrics={"rows": float(tally.rows), "mean_probability": tally.mean, "labelled_share": tally.share},
         artifacts={"report.html": report},
     )
-    run.client.set_tag(run.run_id, PREDICTIONS_TAG, json.dumps(receipt))
+    document = json.dumps({**receipt, "rows": tally.rows, "labelled": tally.labelled})
+    run.client.set_tag(run.run_id, PREDICTIONS_TAG, document)
     tracking.finish(run)

@@ -1,7 +1,7 @@
 """Google Cloud Storage as the bucket: lists the drops in it, page by page. Decides nothing about them."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from google.api_core import exceptions
@@ -11,7 +11,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from trainer_daemon.errors import ConfigError, InvalidEvent, PermanentError, TemporaryError
 from trainer_daemon.policy.events import NO_MONTH, is_misnamed_data, looks_like_drop, other_name, parse_period
-from trainer_daemon.policy.objects import Place, StoredObject, parse_object
+from trainer_daemon.policy.objects import SCHEME, Place, StoredObject, parse_object
 from trainer_daemon.ports import Found, Ignored, Known, Listed
 
 PAGE = 1000
@@ -36,6 +36,28 @@ def open_client() -> Client:
         return Client(project=None)  # objects belong to buckets, and only those to projects
     except DefaultCredentialsError as exc:
         raise ConfigError(NO_CREDENTIALS) from exc
+
+
+def find_object(client: Client, uri: str, generation: str = "") -> StoredObject | None:
+    """One object; None when there is none.
+
+    Args:
+        client: Of the storage service.
+        uri: `gs://bucket/object`.
+        generation: Empty for the current one.
+
+    Raises:
+        InvalidEvent: It has no checksum.
+        TemporaryError: The service does not answer.
+        PermanentError: It refuses.
+    """
+    bucket, _, name = uri.removeprefix(SCHEME).partition("/")
+    with translated(f"cannot look at {uri}"):
+        retry = DEFAULT_RETRY.with_timeout(_RETRY_S)
+        blob = client.bucket(bucket).get_blob(
+            name, generation=int(generation) if generation else None, timeout=_TIMEOUT_S, retry=retry
+        )
+    return None if blob is None else parse_object(bucket, _resource(blob))
 
 
 class StorageBucket:
@@ -123,18 +145,26 @@ class StorageBucket:
             return Ignored(name=name, reason=NO_MONTH)
         return Ignored(name=name, reason=other_name(template), is_foreign=True) if is_misnamed_data(name) else None
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        what = f"cannot list the drops in {self._place.uri}"
-        try:
-            yield
-        except exceptions.ClientError as exc:
-            error = TemporaryError if exc.code in _PASSING else PermanentError
-            msg = f"{what}: {exc.message}"
-            raise error(msg) from exc
-        except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:  # requests tells its own troubles by OSError
-            msg = f"{what}: {exc}"
-            raise TemporaryError(msg) from exc
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(f"cannot list the drops in {self._place.uri}")
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the library raises into the two errors that the daemon knows.
+
+    Args:
+        what: Begins the sentence.
+    """
+    try:
+        yield
+    except exceptions.ClientError as exc:
+        error = TemporaryError if exc.code in _PASSING else PermanentError
+        msg = f"{what}: {exc.message}"
+        raise error(msg) from exc
+    except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:  # requests tells its own troubles by OSError
+        msg = f"{what}: {exc}"
+        raise TemporaryError(msg) from exc
 
 
 def _found(stored: StoredObject, period: str) -> Found:
