@@ -5,17 +5,15 @@ from pathlib import Path
 
 from pipelines.digest import pipeline_digest
 
-DEFAULT_IMAGE = "python:3.11"
-
 
 def main() -> None:
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m pipelines", description="Compile the pipelines, or identify their code.")
     commands = parser.add_subparsers(dest="command", required=True)
-    compiling = commands.add_parser("compile", help="write training.yaml, evaluation.yaml and hello.yaml")
+    compiling = commands.add_parser("compile", help="write training.yaml, evaluation.yaml, inference.yaml and hello.yaml")
     compiling.add_argument("--out", type=Path, required=True, help="folder to write into; created when missing")
     compiling.add_argument(
-        "--image", default=DEFAULT_IMAGE, help="container image of the steps; kfp.local ignores it (default: %(default)s)"
+        "--image", help="container image of the steps; kfp.local ignores it (default: trainer-daemon of this version)"
     )
     commands.add_parser("digest", help="print the digest of the package's sources")
     arguments = parser.parse_args()
@@ -26,18 +24,12 @@ def main() -> None:
             print(pipeline_digest())
 
 
-def _compile(folder: Path, image: str) -> None:
-    from kfp.compiler import Compiler
+def _compile(folder: Path, image: str | None) -> None:
+    from pipelines.compiling import compile_pipelines, compiled_digest
+    from pipelines.tasks import DEFAULT_IMAGE
 
-    from pipelines.evaluation_pipeline import evaluation_pipeline
-    from pipelines.hello import hello_pipeline
-    from pipelines.training import training_pipeline
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for pipeline in (training_pipeline(image), evaluation_pipeline(image), hello_pipeline(image)):
-        path = folder / f"{pipeline.name}.yaml"
-        Compiler().compile(pipeline, str(path))
-        print(path)
+    for path in compile_pipelines(folder, image or DEFAULT_IMAGE):
+        print(f"{path}  sha256:{compiled_digest(path)}")
 
 
 if __name__ == "__main__":

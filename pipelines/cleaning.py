@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from pipelines.columns import check_ranges, check_schema, kind_of, quoted, require_column, typed_frame
 from pipelines.errors import BadDrop
@@ -36,6 +37,19 @@ class Prepared:
     schema: Schema
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedDrops:
+    """The drops of a run, understood but not yet split.
+
+    Attributes:
+        frames: Typed rows of each drop whose label and entity are known, oldest first.
+        schema: What the columns are; which of them are features is still to be seen.
+    """
+
+    frames: tuple[pd.DataFrame, ...]
+    schema: Schema
+
+
 def prepare(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema | None) -> Prepared:
     """Check, type and split the drops of a run.
 
@@ -47,14 +61,40 @@ def prepare(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema | 
     Raises:
         BadDrop: A drop can never be trained; one sentence says what is wrong and where.
     """
+    return split_rows(type_rows(raws, settings, champion), settings)
+
+
+def type_rows(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema | None) -> TypedDrops:
+    """Check and type the drops of a run; a step of its own, so that the cells as written need not be kept for the split.
+
+    Args:
+        raws: The drops, oldest first.
+        settings: How the rows are understood.
+        champion: What the champion was trained on, when there is one.
+
+    Raises:
+        BadDrop: A drop can never be trained.
+    """
     aligned = _align(raws, settings)
     schema = _typed_schema(aligned, settings, champion)
     if not settings.allow_schema_change:
         _check_columns(aligned, schema, champion)
-    frames = [_rows(raw, schema, settings) for raw in aligned]
-    schema = replace(schema, identifiers=identifiers(frames[-1], schema, settings))
+    return TypedDrops(frames=tuple(_rows(raw, schema, settings) for raw in aligned), schema=schema)
+
+
+def split_rows(typed: TypedDrops, settings: DataSettings) -> Prepared:
+    """Split the drops of a run, and tell features from what is none.
+
+    Args:
+        typed: The drops.
+        settings: How the rows are understood.
+
+    Raises:
+        BadDrop: Too few rows are left, or no feature.
+    """
+    schema = replace(typed.schema, identifiers=identifiers(typed.frames[-1], typed.schema, settings))
     require_features(schema)  # also what the split looks at when there is no entity
-    training, holdout = _split(frames, schema, settings.holdout_ratio)
+    training, holdout = _split(typed.frames, schema, settings.holdout_ratio)
     schema = replace(schema, uninformative=uninformative(training, schema))
     require_features(schema)
     for name, why in schema.dropped.items():
@@ -150,12 +190,30 @@ def _without_missing(raw: RawDrop, frame: pd.DataFrame, name: str) -> pd.DataFra
 def _split(frames: Sequence[pd.DataFrame], schema: Schema, ratio: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows of all drops and held-out rows of the newest; a held-out unit is trained on in no month."""
     masks = [held_out(row_hashes(frame, schema), ratio) for frame in frames]
-    training = pd.concat([frame[~mask] for frame, mask in zip(frames, masks, strict=True)], ignore_index=True)
+    training = _joined([frame[~mask] for frame, mask in zip(frames, masks, strict=True)])
     holdout = frames[-1][masks[-1]].reset_index(drop=True)
     _require_rows(training[schema.target], "training", _TRAINING_ROWS_MIN)
     _require_rows(holdout[schema.target], "holdout", _HOLDOUT_ROWS_MIN)
     say(f"{len(training):,} rows to train on, {len(holdout):,} held out")
     return training, holdout
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One frame below the other; texts that recur in each of them are made to share their categories."""
+    if len(frames) == 1:
+        return frames[0].reset_index(drop=True)
+    shared = {
+        name: pd.CategoricalDtype(union_categoricals([frame[name] for frame in frames]).categories)
+        for name in frames[-1].columns
+        if all(isinstance(frame[name].dtype, pd.CategoricalDtype) for frame in frames)
+    }
+    alike = [frame.astype(shared | _as_plain_texts(frame, shared)) for frame in frames]
+    return pd.concat(alike, ignore_index=True)
+
+
+def _as_plain_texts(frame: pd.DataFrame, shared: Mapping[str, object]) -> dict[str, str]:
+    """What recurs in this frame, but not in all of them."""
+    return {name: "str" for name in frame.select_dtypes("category").columns if name not in shared}
 
 
 def _require_rows(target: pd.Series, part: str, minimum: int) -> None:

@@ -15,6 +15,7 @@ from pipelines.schema import Kind, Schema
 
 _NUMBER = r"(?i)^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)$"
 _SHOWN_MAX = 12
+_SAMPLE_ROWS = 10_000
 
 
 def find_column(names: Iterable[str], wanted: str) -> str | None:
@@ -102,8 +103,13 @@ def check_schema(raw: RawDrop, schema: Schema, champion: Schema) -> None:
             refuse_text(raw, name)
 
 
-def refuse_text(raw: RawDrop, name: str) -> None:
+def refuse_text(raw: RawDrop, name: str, *, whose: str = "the champion") -> None:
     """Raise about the first cell of a column that should be a number.
+
+    Args:
+        raw: The drop.
+        name: The column.
+        whose: For whom it holds numbers.
 
     Raises:
         BadDrop: There is one.
@@ -112,7 +118,7 @@ def refuse_text(raw: RawDrop, name: str) -> None:
     wrong = pc.and_(pc.is_valid(column), pc.is_null(as_numbers(column)))
     row = pc.index(wrong, value=True).as_py()
     if row >= 0:
-        msg = f"column '{name}' holds numbers for the champion, but {raw.place(row + 1)} has '{shortened(column[row].as_py())}'"
+        msg = f"column '{name}' holds numbers for {whose}, but {raw.place(row + 1)} has '{shortened(column[row].as_py())}'"
         raise BadDrop(msg)
 
 
@@ -120,8 +126,8 @@ def typed_frame(raw: RawDrop, schema: Schema) -> pd.DataFrame:
     """The columns of the schema with their types.
 
     Returns:
-        One row per row of the drop, indexed from 1 as people count; float64 with NaN, `str` with NaN; a column that the
-        drop lacks is missing throughout.
+        One row per row of the drop, indexed from 1 as people count; float64 with NaN, texts with NaN that are `category`
+        where they recur, so that each is kept once, and `str` elsewhere; a column that the drop lacks is missing throughout.
 
     Raises:
         BadDrop: A number is infinite.
@@ -136,7 +142,7 @@ def _typed(raw: RawDrop, name: str, kind: Kind) -> Any:  # noqa: ANN401 - an arr
     if name not in raw.table.column_names or kind is Kind.EMPTY:
         return pd.Series(np.full(raw.table.num_rows, np.nan))
     if kind is Kind.TEXT:
-        return raw.table[name].to_pandas().astype("str")
+        return _texts(raw.table[name])
     values = as_numbers(raw.table[name]).to_pandas().astype("float64")
     infinite = np.flatnonzero(np.isinf(values.to_numpy()))
     if len(infinite):
@@ -144,6 +150,20 @@ def _typed(raw: RawDrop, name: str, kind: Kind) -> Any:  # noqa: ANN401 - an arr
         msg = f"column '{name}', {raw.place(row + 1)}: '{shortened(raw.table[name][row].as_py())}' is not a finite number"
         raise BadDrop(msg)
     return values
+
+
+def _texts(column: pa.ChunkedArray) -> pd.Series:
+    if _recur(column.slice(0, _SAMPLE_ROWS)):
+        encoded = column.dictionary_encode().to_pandas()
+        if 2 * len(encoded.cat.categories) <= len(encoded):
+            return encoded
+    return column.to_pandas().astype("str")
+
+
+def _recur(texts: pa.ChunkedArray) -> bool:
+    """Whether texts occur twice on average."""
+    distinct: int = pc.count_distinct(texts, mode="only_valid").as_py()
+    return 2 * distinct <= len(texts)
 
 
 def check_ranges(raw: RawDrop, frame: pd.DataFrame, settings: DataSettings) -> None:

@@ -131,6 +131,7 @@ def evaluate_version(  # noqa: PLR0913 - KFP passes parameters one by one
     schema: dsl.Input[dsl.Artifact],
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
+    curves: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
 ) -> None:
     """Score a registered version and the champion on the same held-out rows."""
@@ -150,6 +151,8 @@ def evaluate_version(  # noqa: PLR0913 - KFP passes parameters one by one
         scores = evaluate_version(identity, parsed, settings=parse_training(training), rivals=rivals, files=files)
         for name, value in scores.defined.items():
             metrics.log_metric(name, value)
+        curves.log_roc_curve(*scores.roc.T.tolist())
+        curves.log_confusion_matrix(["stayed", "churned"], scores.confusion.tolist())
 
 
 def register_model(  # noqa: PLR0913 - KFP passes parameters one by one
@@ -176,6 +179,38 @@ def register_model(  # noqa: PLR0913 - KFP passes parameters one by one
         from pipelines.steps.register_model import RegisteredFiles, register_model
 
         return register_model(identity, parsed, files_of(RegisteredFiles, given))
+
+
+def predict(  # noqa: PLR0913 - KFP passes parameters one by one
+    *,
+    model: str,
+    run_key: str,
+    run_name: str,
+    attempt: int,
+    drops: list[Any],
+    data: dict[str, Any],
+    version: str,
+    out: str,
+    tracking_uri: str,
+    experiment: str,
+    artifact_location: str,
+    metrics: dsl.Output[dsl.Metrics],
+    report: dsl.Output[dsl.HTML],
+) -> None:
+    """Predict every row of the data set by one version, and write the predictions to `out`."""
+    from pipelines.steps.boundary import files_of, identity_of, step
+
+    given = locals()
+    identity = identity_of(given)
+    with step("predict", identity, drops) as parsed:
+        from pipelines.parameters import parse_data
+        from pipelines.steps.predict import PredictedFiles, Wanted, predict
+
+        wanted = Wanted(drop=parsed[-1], version=version, out=out)
+        tally = predict(identity, wanted, settings=parse_data(data), files=files_of(PredictedFiles, given))
+        metrics.log_metric("rows", tally.rows)
+        metrics.log_metric("mean_probability", tally.mean)
+        metrics.log_metric("labelled_share", tally.share)
 
 
 def say_hello(*, name: str) -> str:

@@ -1,9 +1,9 @@
-"""One stream of CSV text to a table of strings, and one sentence for every way such a text can be broken."""
+"""One stream of CSV text to blocks of strings, and one sentence for every way such a text can be broken."""
 
 import codecs
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,42 +22,53 @@ _LINE_BYTES_MAX = 1 << 20
 _COLUMNS_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvTable:
-    """A parsed text.
+class CsvText:
+    """A text with a header, parsed block by block; to be iterated once.
 
     Attributes:
-        table: String columns as written, named by the header.
+        names: The columns.
         separator: What separates the cells.
-        complete: Whether the text ends with a line break, as files do that were written to the end.
     """
 
-    table: pa.Table
-    separator: str
-    complete: bool
+    def __init__(self, stream: io.BufferedReader, header: "_Header") -> None:
+        self.names, self.separator = header.names, header.separator
+        self._header = header
+        self._text = _Text(stream)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the text ends with a line break, as files do that were written to the end; known after the last block."""
+        return self._header.alone or self._text.last_byte in b"\r\n"
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """String columns as written, named by the header.
+
+        Raises:
+            BadDrop: It is not CSV, or not a whole one; known at the end at the latest.
+        """
+        if self._header.alone:
+            return
+        rows, count, last = _Rows(self._header), 0, None
+        for batch in _parse(self._text, self._header, rows):
+            if batch.num_rows:
+                count, last = count + batch.num_rows, batch
+                yield batch
+        rows.refuse_ragged(last=count + 1)
+        if last is not None:
+            _refuse_open_quote(self._text, last, count)
 
 
-def read_csv(stream: io.BufferedReader) -> CsvTable | None:
-    """Parse a text with a header; None when it is empty.
+def open_csv(stream: io.BufferedReader) -> CsvText | None:
+    """Look at the header of a text; None when it is empty.
 
     Args:
         stream: UTF-8 with or without byte order mark, LF or CRLF, separated by comma, semicolon, tab or bar.
 
     Raises:
-        BadDrop: It is not CSV, or not a whole one.
+        BadDrop: It is not CSV.
     """
     header = _read_header(stream.peek(BUFFER_BYTES))
-    if header is None:
-        return None
-    if header.alone:
-        empty = pa.table({name: pa.array([], pa.string()) for name in header.names})
-        return CsvTable(table=empty, separator=header.separator, complete=True)
-    text = _Text(stream)
-    rows = _Rows(header)
-    table = _parse(text, header, rows)
-    rows.refuse_ragged(last=table.num_rows + 1)
-    _refuse_open_quote(text, table)
-    return CsvTable(table=table, separator=header.separator, complete=text.last_byte in b"\r\n")
+    return None if header is None else CsvText(stream, header)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +195,9 @@ class _Rows:
         raise BadDrop(msg)
 
 
-def _parse(text: _Text, header: _Header, rows: _Rows) -> pa.Table:
+def _parse(text: _Text, header: _Header, rows: _Rows) -> Iterator[pa.RecordBatch]:
     try:
-        reader = pcsv.open_csv(
+        yield from pcsv.open_csv(
             pa.PythonFile(text, mode="r"),
             # rows are numbered only when a single thread parses
             read_options=pcsv.ReadOptions(
@@ -199,7 +210,6 @@ def _parse(text: _Text, header: _Header, rows: _Rows) -> pa.Table:
                 column_types=dict.fromkeys(header.names, pa.string()), strings_can_be_null=False, check_utf8=False
             ),
         )
-        return reader.read_all()
     except pa.ArrowInvalid as exc:
         rows.refuse_ragged(last=None)
         raise BadDrop(_explain(str(exc))) from exc
@@ -212,11 +222,17 @@ def _explain(error: str) -> str:
     return f"the file cannot be read as CSV: {error.splitlines()[0]}"
 
 
-def _refuse_open_quote(text: _Text, table: pa.Table) -> None:
-    """Arrow takes everything after an unclosed quote as one cell, so the last row tells."""
-    if text.quotes % 2 == 0 or not table.num_rows:
+def _refuse_open_quote(text: _Text, block: pa.RecordBatch, row: int) -> None:
+    """Arrow takes everything after an unclosed quote as one cell, so the last row tells.
+
+    Args:
+        text: The text, read to its end.
+        block: The last one that has rows.
+        row: Number of its last row.
+    """
+    if text.quotes % 2 == 0:
         return
-    last = [column[-1].as_py() for column in table.columns]
+    last = [column[-1].as_py() for column in block.columns]
     if "\n" in "".join(last) or text.last_byte not in b"\r\n":
-        msg = f"a quote is opened in row {table.num_rows} and never closed"
+        msg = f"a quote is opened in row {row} and never closed"
         raise BadDrop(msg)

@@ -17,7 +17,7 @@ from pipelines.model import churn_probabilities
 from pipelines.schema import Kind, Schema
 
 EVALUATION_FORMAT = 1
-_DECISION_THRESHOLD = 0.5
+DECISION_THRESHOLD = 0.5
 _BINS = 10
 _CURVE_POINTS_MAX = 100
 
@@ -101,7 +101,7 @@ def score_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> Scores
         probabilities: Of label 1, float64, `(rows,)`.
         labels: 0/1, `(rows,)`.
     """
-    decisions = (probabilities >= _DECISION_THRESHOLD).astype(np.int64)
+    decisions = (probabilities >= DECISION_THRESHOLD).astype(np.int64)
     calibration = _calibration(probabilities, labels)
     values, undefined = _defined({**_ranking(probabilities, labels), **_deciding(decisions, labels), "ece": _ece(calibration)})
     return Scores(
@@ -201,6 +201,6 @@ def _as_kind(values: pd.Series, kind: Kind | None) -> pd.Series:
     if kind is Kind.TEXT:
         return values.astype("str")
     if kind is Kind.NUMERIC and not pd.api.types.is_numeric_dtype(values):
-        texts = pa.array(values, type=pa.string(), from_pandas=True)
+        texts = pa.array(values.astype("str"), type=pa.string(), from_pandas=True)
         return pd.Series(as_numbers(texts).to_numpy(zero_copy_only=False), index=values.index, dtype="float64")
     return values

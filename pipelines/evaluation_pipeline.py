@@ -6,7 +6,8 @@ from typing import Any
 from kfp import dsl
 
 from pipelines import components
-from pipelines.training import RUN_PARAMETERS, component
+from pipelines.tasks import READING, SCORING, component, ready, tried_again, with_effect
+from pipelines.training import RUN_PARAMETERS
 
 
 def evaluation_pipeline(image: str) -> Any:  # noqa: ANN401 - a KFP pipeline
@@ -48,8 +49,7 @@ def _connect(image: str, given: Mapping[str, Any]) -> None:
     run = {name: given[name] for name in RUN_PARAMETERS}
     load, evaluate = component(components.load_and_preprocess_data, image), component(components.evaluate_version, image)
     # the drop was accepted when the version was trained: no champion's columns are held against it now
-    loaded = load(**run, data=given["data"], champion_schema={}).set_display_name("Load and preprocess data")
+    loaded = ready(load(**run, data=given["data"], champion_schema={}), "Load and preprocess data", READING)
     rivals = {name: given[name] for name in ("training", "candidate_version", "champion_version", "champion_schema")}
     rows = {name: loaded.outputs[name] for name in ("holdout_rows", "schema")}
-    # what it is for is its effect on MLflow, which a cached result would not have
-    evaluate(**run, **rivals, **rows).set_display_name("Evaluate version").set_caching_options(enable_caching=False)
+    with_effect(tried_again(ready(evaluate(**run, **rivals, **rows), "Evaluate version", SCORING)))

@@ -1,12 +1,13 @@
-"""Reading a drop from Google Cloud Storage: the generation that the run was launched for, byte by byte as it was uploaded."""
+"""Google Cloud Storage: a drop read in the generation that the run was launched for, byte by byte; a result written whole."""
 
 import io
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
-from google.cloud.storage import Bucket, Client
+from google.cloud.storage import Blob, Bucket, Client
 
 from pipelines.errors import DropChanged
 from pipelines.parameters import Drop
@@ -49,7 +50,7 @@ def _current_generation(bucket: Bucket, name: str, drop: Drop) -> int:
     if current is None:
         msg = f"{drop.uri} is no longer there"
         raise DropChanged(msg)
-    actual = f"crc32c:{current.crc32c}:{current.size}"
+    actual = _content(current)
     if actual != drop.checksum:
         msg = (
             f"{drop.uri} changed since this run was launched: expected generation {drop.generation}, {drop.checksum}, "
@@ -79,3 +80,34 @@ class _Content(io.RawIOBase):
             raise DropChanged(msg) from exc
         view[: len(data)] = data
         return len(data)
+
+
+def upload_google_object(path: Path, uri: str, checksum: str) -> None:
+    """Write `gs://bucket/object` as one object, unless it holds these very bytes already.
+
+    Args:
+        path: What to write.
+        uri: Where.
+        checksum: Of the file, `crc32c:…`.
+
+    Raises:
+        FileExistsError: Somebody else wrote there between our look and the upload.
+    """
+    with closing(Client(project=None)) as client:
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        found = client.bucket(bucket).get_blob(name)
+        if found is not None and _content(found) == checksum:
+            say(f"{uri} holds these bytes already")
+            return
+        generation = int(found.generation) if found is not None else 0
+        try:
+            client.bucket(bucket).blob(name).upload_from_filename(str(path), if_generation_match=generation, checksum="crc32c")
+        except PreconditionFailed as exc:
+            ours = client.bucket(bucket).get_blob(name)  # perhaps an upload of ours whose answer was lost
+            if ours is None or _content(ours) != checksum:
+                msg = f"{uri} was written by somebody else meanwhile; nothing of it was changed"
+                raise FileExistsError(msg) from exc
+
+
+def _content(blob: Blob) -> str:
+    return f"crc32c:{blob.crc32c}:{blob.size}"

@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 
 from pipelines import components
-from pipelines.training import component
+from pipelines.tasks import GREETING, component, ready, with_effect
 
 
 def hello_pipeline(image: str) -> Any:  # noqa: ANN401 - a KFP pipeline
@@ -17,6 +17,6 @@ def hello_pipeline(image: str) -> Any:  # noqa: ANN401 - a KFP pipeline
     say_hello = component(components.say_hello, image)
 
     def hello(name: str = "trainer") -> None:
-        say_hello(name=name).set_display_name("Say hello").set_caching_options(enable_caching=False)
+        with_effect(ready(say_hello(name=name), "Say hello", GREETING))
 
     return dsl.pipeline(name="hello", display_name="Hello", description="Proves that the backend can run the steps.")(hello)

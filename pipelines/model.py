@@ -22,7 +22,7 @@ from pipelines.errors import BadSettings
 from pipelines.parameters import TrainingSettings
 from pipelines.progress import timed
 from pipelines.schema import Kind, Schema
-from pipelines.split import folds
+from pipelines.split import folds, sampled
 
 AUTO = "auto"
 _CANDIDATES = ("logistic_regression", "hist_gradient_boosting")
@@ -30,6 +30,10 @@ _CATEGORIES_MAX = 30
 _THREADS_MAX = 2
 _FOLDS = 5
 _FOLDS_LARGE, _ROWS_LARGE = 3, 20_000
+ROWS_HUGE = 200_000
+"""Of more rows memory and time decide: their cells are float32, and `auto` chooses on a sample of them."""
+_SAMPLE_ROWS = 100_000
+_CHUNK_ROWS = 100_000
 
 _ESTIMATORS: Mapping[str, Callable[..., Any]] = {
     "logistic_regression": LogisticRegression,
@@ -93,15 +97,33 @@ def train(rows: TrainingRows, settings: TrainingSettings) -> Trained:
         BadSettings: The estimator or one of its hyperparameters does not exist.
     """
     rows = replace(rows, features=rows.features[list(rows.schema.features)])
-    estimator, scores = _choose(rows, settings) if settings.estimator == AUTO else (settings.estimator, {})
-    model = build(rows.schema, estimator, settings)
+    cells = cell_type(len(rows.labels))
+    estimator, scores = (
+        _choose(_sample(rows, settings), settings, cells) if settings.estimator == AUTO else (settings.estimator, {})
+    )
+    model = build(rows.schema, estimator, settings, cells)
     with timed(f"fitting {estimator} on {len(rows.labels):,} rows"), _threads(rows):
         _fit(model, rows.features, rows.labels)
     return Trained(model=model, estimator=estimator, cross_validation=scores)
 
 
-def build(schema: Schema, estimator: str, settings: TrainingSettings) -> Pipeline:
+def cell_type(rows: int) -> type[np.floating]:
+    """What cells are trained on as: half of the memory for huge drops, where the last digits of a number do not matter.
+
+    Args:
+        rows: How many there are to train on.
+    """
+    return np.float32 if rows > ROWS_HUGE else np.float64
+
+
+def build(schema: Schema, estimator: str, settings: TrainingSettings, cells: type[np.floating] = np.float64) -> Pipeline:
     """An unfitted model: preprocessing of the schema's features, then the estimator.
+
+    Args:
+        schema: What the columns are.
+        estimator: Its name.
+        settings: What is to be trained.
+        cells: What the preprocessed cells are, see `cell_type`.
 
     Raises:
         BadSettings: The estimator or one of its hyperparameters does not exist.
@@ -118,7 +140,7 @@ def build(schema: Schema, estimator: str, settings: TrainingSettings) -> Pipelin
     if unknown:
         msg = f"{estimator} has no hyperparameter {', '.join(unknown)}: it has {', '.join(sorted(known))}"
         raise BadSettings(msg)
-    return Pipeline([("columns", _preprocessing(schema)), ("estimator", _ESTIMATORS[estimator](**parameters))])
+    return Pipeline([("columns", _preprocessing(schema, cells)), ("estimator", _ESTIMATORS[estimator](**parameters))])
 
 
 def churn_probabilities(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
@@ -132,12 +154,16 @@ def churn_probabilities(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
         float64, `(rows,)`, probability of label 1.
     """
     positive = list(model.classes_).index(1)
-    return np.asarray(model.predict_proba(features)[:, positive], dtype=np.float64)
+    parts = [
+        np.asarray(model.predict_proba(features.iloc[start : start + _CHUNK_ROWS])[:, positive], dtype=np.float64)
+        for start in range(0, len(features), _CHUNK_ROWS)
+    ]
+    return np.concatenate(parts)
 
 
-def _preprocessing(schema: Schema) -> ColumnTransformer:
+def _preprocessing(schema: Schema, cells: type[np.floating]) -> ColumnTransformer:
     numbers = Pipeline([("impute", SimpleImputer(strategy="median", add_indicator=True)), ("scale", StandardScaler())])
-    texts = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_CATEGORIES_MAX, sparse_output=False)
+    texts = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_CATEGORIES_MAX, sparse_output=False, dtype=cells)
     return ColumnTransformer(
         [
             ("numbers", numbers, schema.features_of(Kind.NUMERIC)),
@@ -146,14 +172,22 @@ def _preprocessing(schema: Schema) -> ColumnTransformer:
     )
 
 
-def _choose(rows: TrainingRows, settings: TrainingSettings) -> tuple[str, dict[str, float]]:
+def _sample(rows: TrainingRows, settings: TrainingSettings) -> TrainingRows:
+    """The rows of some units of a huge drop, enough of them to choose an estimator by; all rows of any other."""
+    if len(rows.labels) <= ROWS_HUGE:
+        return rows
+    chosen = sampled(rows.units, _SAMPLE_ROWS / len(rows.labels), settings.seed)
+    return replace(rows, features=rows.features[chosen], labels=rows.labels[chosen], units=rows.units[chosen])
+
+
+def _choose(rows: TrainingRows, settings: TrainingSettings, cells: type[np.floating]) -> tuple[str, dict[str, float]]:
     """The candidate with the lower log loss on rows it has not seen; rows of one unit are never on both sides."""
     count = _FOLDS_LARGE if len(rows.labels) > _ROWS_LARGE else _FOLDS
     assigned = folds(rows.units, count)
     scores = {}
     for estimator in _CANDIDATES:
         with timed(f"cross-validating {estimator}, {count} folds"), _threads(rows):
-            losses = [_fold_loss(rows, build(rows.schema, estimator, settings), assigned == fold) for fold in range(count)]
+            losses = [_fold_loss(rows, build(rows.schema, estimator, settings, cells), assigned == fold) for fold in range(count)]
         scores[estimator] = float(np.mean(losses))
     best = min(scores, key=lambda name: scores[name])
     if not math.isfinite(scores[best]):

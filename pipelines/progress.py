@@ -1,8 +1,10 @@
 """What a person sees of a running step: lines on stdout, flushed at once."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def say(text: str) -> None:
@@ -17,3 +19,13 @@ def timed(what: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     say(f"{what}: {time.perf_counter() - started:.1f} s")
+
+
+def peak_mib() -> int | None:
+    """The most memory that this process has had, in MiB; None where the system does not say."""
+    # not by getrusage, which counts what the parent had when it forked
+    try:
+        found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return int(found[1]) // 1024 if found else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.csv_text import CsvTable, read_csv
+from pipelines.csv_text import CsvText, open_csv
 from pipelines.errors import BadDrop
 from pipelines.opening import open_drop
 from pipelines.parameters import Drop
@@ -27,25 +27,27 @@ class RawDrop:
         table: String columns, trimmed, missing cells null; the rows of all parts in order.
         parts: Name and number of rows of each part; one part with an empty name for a single file.
         complete: Whether the text ends with a line break, as files do that were written to the end.
+        before: Rows of the first part that come before this table, when it is only a block of the drop.
     """
 
     drop: Drop
     table: pa.Table
     parts: tuple[tuple[str, int], ...]
     complete: bool
+    before: int = 0
 
     def place(self, row: int) -> str:
         """How a person finds a row again.
 
         Args:
-            row: Counts from 1 over all parts, headers not counted.
+            row: Counts from 1 over all parts, headers not counted; from 1 in a block, too.
         """
         before = 0
         for name, rows in self.parts:
             if name and row <= before + rows:
-                return f"row {row - before} of {name}"
+                return f"row {self.before + row - before} of {name}"
             before += rows
-        return f"row {row}"
+        return f"row {self.before + row}"
 
 
 def read_drop(drop: Drop, *, max_bytes: int) -> RawDrop:
@@ -73,17 +75,60 @@ def read_streams(drop: Drop, streams: Iterable[tuple[str, io.BufferedReader]]) -
     Raises:
         BadDrop: A part is broken, the parts do not fit together, or there are no rows.
     """
-    parts: dict[str, CsvTable] = {}
-    for name, stream in streams:
+    blocks = Blocks(drop, streams)
+    table = pa.concat_tables([block.table for block in blocks])
+    return RawDrop(drop=drop, table=table, parts=tuple(blocks.parts), complete=blocks.complete)
+
+
+class Blocks:
+    """The rows of a drop in blocks of about a megabyte, in order; to be iterated once.
+
+    Args:
+        drop: Where they come from.
+        streams: Name and bytes of each part, each with a header.
+
+    Attributes:
+        parts: Name and number of rows of each part that was read so far.
+        complete: Whether each of them ended with a line break.
+    """
+
+    def __init__(self, drop: Drop, streams: Iterable[tuple[str, io.BufferedReader]]) -> None:
+        self._drop, self._streams = drop, streams
+        self._columns: Sequence[str] = ()
+        self.parts: list[tuple[str, int]] = []
+        self.complete = True
+
+    def __iter__(self) -> Iterator[RawDrop]:
+        """Each block as a drop of its own that knows where it stands.
+
+        Raises:
+            BadDrop: A part is broken, the parts do not fit together, or there are no rows.
+        """
+        for name, stream in self._streams:
+            with _about_part(name):
+                text = open_csv(stream)
+            if text is not None:
+                yield from self._part(name, text)
+            elif name:
+                say(f"skipped {name}: it is empty")
+        if not self.parts:
+            msg = "the file holds nothing but blanks"
+            raise BadDrop(msg)
+        if not sum(rows for _, rows in self.parts):
+            msg = "the file has a header but no rows"
+            raise BadDrop(msg)
+
+    def _part(self, name: str, text: CsvText) -> Iterator[RawDrop]:
+        self._columns = self._columns or text.names
+        _check_same_columns(name, text.names, self._columns)
+        count = 0
         with _about_part(name):
-            part = read_csv(stream)
-        if part is not None:
-            parts[name] = part
-        elif name:
-            say(f"skipped {name}: it is empty")
-    table = _merge(parts)
-    counts = tuple((name, part.table.num_rows) for name, part in parts.items())
-    return RawDrop(drop=drop, table=table, parts=counts, complete=all(part.complete for part in parts.values()))
+            for batch in text:
+                cells = _cells(batch, decimal_comma=text.separator != ",").select(self._columns)
+                yield RawDrop(drop=self._drop, table=cells, parts=((name, cells.num_rows),), complete=True, before=count)
+                count += cells.num_rows
+        self.parts.append((name, count))
+        self.complete = self.complete and text.complete
 
 
 @contextmanager
@@ -98,20 +143,6 @@ def _about_part(name: str) -> Iterator[None]:
         raise BadDrop(msg) from exc
 
 
-def _merge(parts: dict[str, CsvTable]) -> pa.Table:
-    if not parts:
-        msg = "the file holds nothing but blanks"
-        raise BadDrop(msg)
-    tables = [_cells(part) for part in parts.values()]
-    for name, table in zip(parts, tables, strict=True):
-        _check_same_columns(name, table.column_names, tables[0].column_names)
-    merged = pa.concat_tables([table.select(tables[0].column_names) for table in tables])
-    if not merged.num_rows:
-        msg = "the file has a header but no rows"
-        raise BadDrop(msg)
-    return merged
-
-
 def _check_same_columns(name: str, names: Sequence[str], expected: Sequence[str]) -> None:
     if set(names) != set(expected):
         different = ", ".join(f"'{column}'" for column in sorted(set(names) ^ set(expected)))
@@ -119,13 +150,13 @@ def _check_same_columns(name: str, names: Sequence[str], expected: Sequence[str]
         raise BadDrop(msg)
 
 
-def _cells(part: CsvTable) -> pa.Table:
+def _cells(block: pa.RecordBatch, *, decimal_comma: bool) -> pa.Table:
     """Trim every cell and turn the many spellings of a missing one into null."""
-    columns = [_cell_column(column, decimal_comma=part.separator != ",") for column in part.table.columns]
-    return pa.table(columns, names=part.table.column_names)
+    columns = [_cell_column(column, decimal_comma=decimal_comma) for column in block.columns]
+    return pa.Table.from_arrays(columns, names=block.schema.names)
 
 
-def _cell_column(column: pa.ChunkedArray, *, decimal_comma: bool) -> pa.ChunkedArray:
+def _cell_column(column: pa.Array, *, decimal_comma: bool) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(column)
     if decimal_comma:
         trimmed = pc.replace_substring_regex(trimmed, pattern=_DECIMAL_COMMA, replacement=r"\1.\2")

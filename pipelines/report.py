@@ -1,6 +1,6 @@
 """The evaluation as one self-contained page: no network, no script, readable on a phone, light and dark."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -15,7 +15,8 @@ _STYLE = """
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--line:#30363d;--soft:#8b949e;--a:#58a6ff;--b:#f0883e}}
 body{margin:0 auto;max-width:56rem;padding:1rem;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right}
-th:first-child,td:first-child{text-align:left}figure{margin:0}figcaption,.soft{color:var(--soft);font-size:.9rem}
+th:first-child,td:first-child{text-align:left}.facts td{overflow-wrap:anywhere}
+figure{margin:0}figcaption,.soft{color:var(--soft);font-size:.9rem}
 .figures{display:grid;gap:1.5rem;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));margin-top:1.5rem}
 svg{width:100%;height:auto;max-width:24rem}svg text{fill:var(--ink);font-size:12px}.better{font-weight:600}
 .axis{stroke:var(--line);fill:none}.a{stroke:var(--a);fill:none;stroke-width:2}.b{stroke:var(--b);fill:none;stroke-width:2}
@@ -45,7 +46,7 @@ def render_report(head: ReportHead, candidate: Scores, champion: ChampionScores 
     """
     other = champion.scores if champion else None
     figures = [
-        _figure(
+        figure(
             "ROC curve",
             _plot(
                 "false positive rate",
@@ -54,7 +55,7 @@ def render_report(head: ReportHead, candidate: Scores, champion: ChampionScores 
                 dots=False,
             ),
         ),
-        _figure(
+        figure(
             "Calibration",
             _plot(
                 "predicted",
@@ -63,16 +64,38 @@ def render_report(head: ReportHead, candidate: Scores, champion: ChampionScores 
                 dots=True,
             ),
         ),
-        _figure("Candidate's decisions at one half", _confusion(candidate.confusion)),
+        figure("Candidate's decisions at one half", _confusion(candidate.confusion)),
     ]
-    facts = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in head.facts)
+    body = (
+        f"{facts_table(head.facts)}<h2>Held-out metrics</h2>{_metrics_table(candidate, champion)}"
+        f'<div class="figures">{"".join(figures)}</div>'
+    )
+    return page(head.title, body)
+
+
+def page(title: str, body: str) -> str:
+    """A whole document.
+
+    Args:
+        title: Plain text.
+        body: HTML below the heading.
+    """
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(head.title)}</title><style>{_STYLE}</style></head><body><h1>{escape(head.title)}</h1>"
-        f"<table>{facts}</table><h2>Held-out metrics</h2>{_metrics_table(candidate, champion)}"
-        f'<div class="figures">{"".join(figures)}</div></body></html>\n'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>\n"
     )
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> str:
+    """Names and values of what a reader wants to know first, plain text, as a table."""
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts)
+    return f'<table class="facts">{rows}</table>'
+
+
+def figure(caption: str, svg: str) -> str:
+    """A drawing with what it shows, plain text, below it."""
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _present(candidate: Scores, champion: Scores | None) -> list[Scores]:
@@ -104,10 +127,6 @@ def _better(name: str, candidate: float | None, champion: float | None) -> bool:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
-
-
-def _figure(caption: str, svg: str) -> str:
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _plot(x_label: str, y_label: str, lines: Iterable[tuple[np.ndarray, np.ndarray]], *, dots: bool) -> str:

@@ -3,7 +3,7 @@
 A random split leaks when customers recur: the model then has seen the very customers it is scored on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.columns import as_numbers
 
 _HASH_KEY = "churn-holdout-v1"  # exactly 16 bytes; another key holds out other customers and makes champions incomparable
+_ROWS_AT_A_TIME = 200_000  # bounds the memory for texts as Python objects
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -28,12 +29,9 @@ def unit_hashes(frame: pd.DataFrame, columns: Iterable[str]) -> np.ndarray:
     Returns:
         uint64, `(rows,)`, uniformly distributed.
     """
-    total = np.zeros(len(frame), dtype=np.uint64)
-    for name in columns:
-        salt = pd.util.hash_array(np.array([name], dtype=object), hash_key=_HASH_KEY)
-        cells = _mixed(_cell_hashes(frame[name]) + salt)
-        total += np.where(frame[name].isna().to_numpy(), np.uint64(0), cells)
-    return _mixed(total)
+    names = list(columns)
+    parts = [_hashes(frame.iloc[start : start + _ROWS_AT_A_TIME], names) for start in range(0, len(frame), _ROWS_AT_A_TIME)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
 
 def entity_hashes(entities: pd.Series) -> np.ndarray:
@@ -67,10 +65,37 @@ def folds(hashes: np.ndarray, count: int) -> np.ndarray:
     return (_mixed(hashes + np.uint64(1)) % np.uint64(count)).astype(np.int64)
 
 
+def sampled(hashes: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which rows are in a sample; rows of one unit are in it together.
+
+    Args:
+        hashes: uint64, `(rows,)`.
+        share: Of the units, 0 to 1.
+        seed: Other seeds are other samples.
+
+    Returns:
+        bool, `(rows,)`; independent of what is held out, and of the folds.
+    """
+    return _mixed(hashes + np.uint64(seed + 2)) < np.uint64(int(share * 2**64))
+
+
+def _hashes(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    total = np.zeros(len(frame), dtype=np.uint64)
+    for name in names:
+        salt = pd.util.hash_array(np.array([name], dtype=object), hash_key=_HASH_KEY)
+        cells = _mixed(_cell_hashes(frame[name]) + salt)
+        total += np.where(frame[name].isna().to_numpy(), np.uint64(0), cells)
+    return _mixed(total)
+
+
 def _cell_hashes(values: pd.Series) -> np.ndarray:
     """One hash per cell; a text that is a number hashes like the number."""
     if pd.api.types.is_numeric_dtype(values):
         return _number_hashes(values.to_numpy(dtype="float64", na_value=np.nan))
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        known = np.append(_cell_hashes(values.cat.categories.to_series()), np.uint64(0))
+        recurring: np.ndarray = known[values.cat.codes]  # -1, for a missing cell, is the last one
+        return recurring
     texts = values.astype("str")
     numbers: np.ndarray = as_numbers(pa.array(texts, type=pa.string(), from_pandas=True)).to_numpy(zero_copy_only=False)
     numbers = numbers.astype("float64")

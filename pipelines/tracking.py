@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import BadDrop, BadSettings, DropChanged
+from pipelines.errors import BadDrop, BadSettings, DropChanged, UnusableModel
 from pipelines.parameters import RunIdentity
 from pipelines.progress import say
 
@@ -138,7 +138,7 @@ def failure_document(attempt: int, step: str, error: BaseException, drop: str) -
             kind, reason = "bad_drop", error.reason
         case DropChanged():
             kind, reason = "drop_changed", str(error)
-        case BadSettings():
+        case BadSettings() | UnusableModel():
             kind, reason = "error", str(error)
         case _:
             kind, reason = "error", f"{type(error).__name__}: {error}".removesuffix(": ")

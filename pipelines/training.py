@@ -1,11 +1,12 @@
 """Pipeline `training`: one run on one drop, or on a window of drops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kfp import dsl
 
 from pipelines import components
+from pipelines.tasks import READING, REGISTERING, SCORING, TRAINING, component, ready, tried_again, with_effect
 
 RUN_PARAMETERS = ("model", "run_key", "run_name", "attempt", "drops", "tracking_uri", "experiment", "artifact_location")
 
@@ -48,24 +49,18 @@ def _connect(image: str, given: Mapping[str, Any]) -> None:
     run = {name: given[name] for name in RUN_PARAMETERS}
     champion_schema, training = given["champion_schema"], given["training"]
     load, train = component(components.load_and_preprocess_data, image), component(components.train_model, image)
-    loaded = load(**run, data=given["data"], champion_schema=champion_schema).set_display_name("Load and preprocess data")
+    evaluate, register = component(components.evaluate_model, image), component(components.register_model, image)
+    loaded = ready(load(**run, data=given["data"], champion_schema=champion_schema), "Load and preprocess data", READING)
     known = {name: loaded.outputs[name] for name in ("schema", "holdout_rows")}
     trained = train(**run, training=training, training_rows=loaded.outputs["training_rows"], schema=known["schema"])
-    trained.set_display_name("Train model")
+    ready(trained, "Train model", TRAINING)
     known["candidate"] = trained.outputs["candidate"]
     judged = {
         "champion_version": given["champion_version"],
         "champion_schema": champion_schema,
         "summary": trained.outputs["summary"],
     }
-    evaluate, register = component(components.evaluate_model, image), component(components.register_model, image)
-    evaluated = evaluate(**run, **known, **judged, training=training)
-    registered = register(**run, **known, evaluation=evaluated.outputs["evaluation"])
-    for task, name in ((evaluated, "Evaluate model"), (registered, "Register model")):
-        # what they are for is their effect on MLflow, which a cached result would not have
-        task.set_display_name(name).set_caching_options(enable_caching=False)
-
-
-def component(function: Callable[..., Any], image: str) -> Any:  # noqa: ANN401 - a KFP component
-    """A step in a container image; nothing is installed when it runs."""
-    return dsl.component(function, base_image=image, packages_to_install=[], install_kfp_package=False)
+    evaluated = ready(evaluate(**run, **known, **judged, training=training), "Evaluate model", SCORING)
+    registered = ready(register(**run, **known, evaluation=evaluated.outputs["evaluation"]), "Register model", REGISTERING)
+    for task in (evaluated, registered):
+        with_effect(tried_again(task))

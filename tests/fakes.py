@@ -15,6 +15,7 @@ class FakeOrchestrator:
     requests: dict[str, RunRequest] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    archived: list[str] = field(default_factory=list)
 
     def submit(self, request: RunRequest) -> Submission:
         """Start a run unless its name is taken."""
@@ -31,6 +32,14 @@ class FakeOrchestrator:
             name: Observation(name=name, phase=phase, run_id=name, reason=self.reasons.get(name, ""))
             for name, phase in phases.items()
         }
+
+    def pause_s(self, looks: int) -> float:  # noqa: ARG002 - of the role
+        """No time passes here."""
+        return 0.0
+
+    def archive(self, name: str) -> None:
+        """Remember it."""
+        self.archived.append(name)
 
     def cancel(self, name: str) -> None:
         """End a run that has not ended."""

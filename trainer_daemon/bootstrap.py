@@ -15,7 +15,6 @@ from pipelines.digest import pipeline_digest
 from trainer_daemon.adapters.compiled import compile_pipelines, compiled_path
 from trainer_daemon.adapters.folder import Folder, FolderWatch
 from trainer_daemon.adapters.ledger import Ledger
-from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings, Settings
@@ -23,6 +22,7 @@ from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.intake import Intake
 from trainer_daemon.observer import Slots
+from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
 from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import PromotionPolicy
@@ -105,7 +105,15 @@ class _Shared:
         self._registry = MlflowRegistry(settings.mlflow, log=log)
         resources.callback(self._registry.close)
         self._loops: list[ModelLoop] = []
-        self._orchestrator = LocalOrchestrator(workspace=settings.workspace, compiled=self._compiled, on_end=self._run_ended)
+        around = Surroundings(
+            workspace=settings.workspace,
+            compiled=self._compiled,
+            code_digest=self._digest,
+            on_end=self._run_ended,
+            clock=clock,
+            log=log,
+        )
+        self._orchestrator, self._warm = open_orchestrator(settings.orchestrator, around)
         resources.callback(self._orchestrator.close)
 
     def prepare(self) -> None:
@@ -114,8 +122,9 @@ class _Shared:
             compile_pipelines(self._pipelines)
 
     def interrupt(self) -> None:
-        """End calls of MLflow that are under way; they count as failed and are repeated at the next start."""
+        """End calls that are under way; they count as failed and are repeated at the next start."""
         self._registry.close()
+        self._orchestrator.close()
 
     @property
     def _pipelines(self) -> Path:
@@ -132,12 +141,12 @@ class _Shared:
     def model(self, settings: ModelSettings) -> _ModelParts:
         """The loops of one model, and what rings them."""
         log = self._log.bind(model=settings.name)
-        reconciling = ModelLoop(self._reconciler(settings, log), clock, log)
+        reconciling = ModelLoop(self._reconciler(settings, log), pause_s=self._orchestrator.pause_s, clock=clock, log=log)
         self._loops.append(reconciling)
 
         def on_recorded() -> None:
             reconciling.loop.wake()
-            self._orchestrator.warm()
+            self._warm()
 
         source = self._google_source(settings, on_recorded) if settings.on_google else self._folder_source(settings, log)
         intake = Intake(

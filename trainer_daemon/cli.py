@@ -120,6 +120,44 @@ def trigger(
     trigger(Wish(period=period, drop=drop, force=force, reason=reason), config=config, model=model)
 
 
+@app.command(
+    epilog=_examples(
+        "predict --dataset customers.csv                # by the champion, into the workspace",
+        "predict --dataset gs://crm/customers.csv.gz --out gs://crm/scores/today.parquet",
+        "predict --dataset customers.csv --version 3 --out scores.csv",
+    )
+)
+def predict(
+    dataset: Annotated[str, typer.Option("--dataset", metavar="URI", help="What to predict: a path, file:// or gs://.")],
+    config: Config = CONFIG,
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Needed when several are configured.", show_default=False)
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", min=1, help="Instead of the champion.", show_default=False)
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="URI",
+            help="A file that ends in .parquet or .csv, which is replaced, or a folder. [default: <workspace>/predictions]",
+            show_default=False,
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Predict every row of a data set.
+
+    On the configured orchestrator, once: the same data, model version and code have one run, which a second call follows
+    or whose predictions it finds. Ctrl-C cancels; a call that was killed is taken up by the next one.
+    """
+    from trainer_daemon.commands.predict import PredictWish, predict
+
+    predict(PredictWish(dataset=dataset, version=version, out=out), config=config, model=model, as_json=json)
+
+
 @app.command(epilog=_examples("status", "status --json | jq '.models[].champion'"))
 def status(config: Config = CONFIG, *, model: Model = None, json: AsJson = False) -> None:
     """Show champions, runs and what waits.

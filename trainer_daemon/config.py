@@ -7,9 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     FiniteFloat,
     ValidationError,
@@ -19,10 +17,11 @@ from pydantic import (
 
 from trainer_daemon import config_values as values
 from trainer_daemon.config_keys import Allowed
+from trainer_daemon.config_orchestrator import OrchestratorSettings, orchestrator_problems
 from trainer_daemon.config_problems import explain
+from trainer_daemon.config_section import Section
 from trainer_daemon.config_sources import overridden, read_toml, slug
 from trainer_daemon.errors import ConfigError
-from trainer_daemon.telemetry.redaction import redacted
 
 Metric = Annotated[
     str,
@@ -39,24 +38,14 @@ Range = Annotated[
 Hyperparameter = Annotated[Any, AfterValidator(values.hyperparameter)]
 
 
-class _Section(BaseModel):
-    """Frozen, strict about types and names, and silent about secrets."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        for name, value in super().__repr_args__():
-            yield name, redacted(value) if isinstance(value, str) else value
-
-
-class LogSettings(_Section):
+class LogSettings(Section):
     """How the daemon logs."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe lines that are written.")
     format: Literal["auto", "json", "console"] = Field("auto", description="`auto` writes JSON unless stdout is a terminal.")
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """What the daemon answers over HTTP."""
 
     listen: Annotated[str, Allowed("<address>:<port>, or empty"), AfterValidator(values.listen_address)] = Field(
@@ -64,7 +53,7 @@ class HttpSettings(_Section):
     )
 
 
-class MlflowSettings(_Section):
+class MlflowSettings(Section):
     """Where models and evidence are kept."""
 
     tracking_uri: Annotated[
@@ -81,16 +70,7 @@ class MlflowSettings(_Section):
     )
 
 
-class OrchestratorSettings(_Section):
-    """Where pipelines run."""
-
-    kind: Annotated[Literal["local"], Allowed('"local", the only kind in this version')] = Field(
-        "local", description="`local` runs pipelines on this machine with `kfp.local`."
-    )
-    run_timeout_s: FiniteFloat = Field(21600.0, gt=0, description="A run that takes longer is ended as failed.")
-
-
-class TrainingSettings(_Section):
+class TrainingSettings(Section):
     """How a model is trained."""
 
     estimator: Literal["auto", "logistic_regression", "random_forest", "hist_gradient_boosting"] = Field(
@@ -108,7 +88,7 @@ class TrainingSettings(_Section):
     ] = Field("training", description="What runs for a drop; a compiled pipeline of your own may replace the built-in one.")
 
 
-class PromotionSettings(_Section):
+class PromotionSettings(Section):
     """What a candidate has to prove before it becomes champion."""
 
     metric: Metric = Field("log_loss", description="The metric that has to improve on the champion.")
@@ -140,7 +120,7 @@ class PromotionSettings(_Section):
         return guards
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """One model: its drops, how it is trained, when it is promoted."""
 
     name: Annotated[
@@ -234,7 +214,7 @@ class ModelSettings(_Section):
         return Path(unquote(urlsplit(self.bucket).path))
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be configured."""
 
     ledger: Annotated[
@@ -310,7 +290,7 @@ def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, fold
         settings = Settings.model_validate(merged.table, context={"folder": folder})
     except ValidationError as exc:
         raise ConfigError(*merged.problems, *explain(exc, Settings, merged)) from None
-    problems = (*merged.problems, *_emulators(settings, environ))
+    problems = (*merged.problems, *_emulators(settings, environ), *orchestrator_problems(settings.orchestrator, environ))
     if problems:
         raise ConfigError(*problems)
     return settings

@@ -22,6 +22,9 @@ LEDGER_DRIVERS = {"sqlite": "sqlite3", "postgresql+psycopg": "psycopg"}
 _SQLITE = "sqlite:///"
 _GOOGLE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _SUBSCRIPTION = re.compile(r"projects/[^/\s]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
+_KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_STEP = re.compile(r"[a-z][a-z0-9_-]*")
+_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -100,6 +103,50 @@ def listen_address(value: str) -> str:
     address, _, port = value.rpartition(":")
     if value and not (address and port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004 - ports of TCP
         _refuse("must be <address>:<port>, as in 127.0.0.1:9464, with a port from 1 to 65535, or empty")
+    return value
+
+
+def http_url(value: str) -> str:
+    """The URL of a server without a slash at its end, or empty."""
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+        _refuse("must be http(s)://<host>, with a path at most")
+    if parts.username or parts.password:
+        _refuse("must be without a name and a password; orchestrator.auth says how the daemon says who it is")
+    return value.rstrip("/")
+
+
+def kubernetes_name(value: str) -> str:
+    """A name that Kubernetes would take, or empty."""
+    if value and not _KUBERNETES_NAME.fullmatch(value):
+        _refuse('must be of small letters, digits, "-" and "."')
+    return value
+
+
+def file_path(value: str, info: ValidationInfo) -> str:
+    """The path of a file made absolute, or empty; whether it is there is seen when it is read, since secrets are mounted late."""
+    return str(absolute(value, _folder(info))) if value else value
+
+
+def existing_file(value: str, info: ValidationInfo) -> str:
+    """The absolute path of a file that is there, or empty."""
+    path = file_path(value, info)
+    if path and not Path(path).is_file():
+        _refuse(f"must be the path of a file; there is no file {path}")
+    return path
+
+
+def step_name(value: str) -> str:
+    """A step of a pipeline, or `default`."""
+    if not _STEP.fullmatch(value):
+        _refuse('must be the name of a step, as train_model, or "default"')
+    return value
+
+
+def quantity(value: str) -> str:
+    """An amount of cores or of bytes as Kubernetes writes it."""
+    if not _QUANTITY.fullmatch(value):
+        _refuse("must be a quantity of Kubernetes, such as 500m, 2 or 4Gi")
     return value
 
 

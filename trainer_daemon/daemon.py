@@ -30,7 +30,6 @@ IDLE, STUCK, BROKEN = "idle", "stuck", "broken"
 LOOK_S = 1.0
 """How often the ledger is asked whether another process, the command line, wrote something."""
 INCOMPLETE_S = 0.25
-POLL_S_MIN, POLL_S_MAX, POLL_GROWTH = 0.03, 0.5, 1.3
 CHAMPION_S = 3600.0
 """How often the registry is asked who is champion although no run needs it."""
 
@@ -46,12 +45,22 @@ class Watch(Protocol):
 
 
 class ModelLoop:
-    """Reconciles one model until there is nothing to do but wait."""
+    """Reconciles one model until there is nothing to do but wait.
 
-    def __init__(self, reconciler: Reconciler, clock: Clock, log: FilteringBoundLogger) -> None:
+    Args:
+        reconciler: The model's.
+        pause_s: How long to wait before an open run is looked at again, given how often in a row nothing had changed.
+        clock: Now, in UTC.
+        log: The model's.
+    """
+
+    def __init__(
+        self, reconciler: Reconciler, *, pause_s: Callable[[int], float], clock: Clock, log: FilteringBoundLogger
+    ) -> None:
         self._reconciler = reconciler
+        self._pause_s = pause_s
         self._clock = clock
-        self._poll_s = POLL_S_MIN
+        self._looks = 0
         self._champion_at = time.monotonic()
         self.loop = Loop("reconcile", self._work, log)
 
@@ -61,15 +70,14 @@ class ModelLoop:
             self._reconciler.look_at_champion()
         wait = self._reconciler.step()
         if wait is None:
-            self._poll_s = POLL_S_MIN
+            self._looks = 0
             return Rest(seconds=0.0)
         return self._rest(wait)
 
     def _rest(self, wait: Wait) -> Rest:
-        """Poll eagerly after a change, ever more calmly while nothing happens."""
         if wait.polling:
-            self._poll_s = min(self._poll_s * POLL_GROWTH, POLL_S_MAX)
-            return Rest(seconds=self._poll_s)
+            self._looks += 1
+            return Rest(seconds=self._pause_s(self._looks))
         if wait.until is not None:
             return Rest(seconds=max(0.0, (wait.until - self._clock()).total_seconds()))
         return Rest(seconds=CHAMPION_S, idle=True)

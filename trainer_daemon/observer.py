@@ -59,6 +59,7 @@ class Observer:
         self._registry = registry
         self._slots = slots
         self._log = log
+        self._unknown_state = ("", "")
         self.champion_due = True
 
     def look(self, now: datetime) -> Snapshot:
@@ -125,7 +126,8 @@ class Observer:
 
     def _observe_run(self, run: Run) -> Observation:
         observation = self._orchestrator.observe([run.name])[run.name]
-        if observation.phase is Phase.UNKNOWN:
+        if observation.phase is Phase.UNKNOWN and self._unknown_state != (run.name, observation.reason):
+            self._unknown_state = (run.name, observation.reason)  # said once, however often it is looked at
             self._log.warning("run_state_unknown", run=run.name, reason=observation.reason)
         return observation
 

@@ -135,10 +135,12 @@ class Submission:
     Attributes:
         run_id: The orchestrator's own id of the run.
         is_adopted: There was a run of this name already, running or finished; nothing was started.
+        link: Where a person can watch it; empty when there is no such place.
     """
 
     run_id: str
     is_adopted: bool = False
+    link: str = ""
 
 
 class Orchestrator(Protocol):
@@ -148,10 +150,20 @@ class Orchestrator(Protocol):
         """Start the run unless one of this name exists already (running or finished)."""
 
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
-        """The state of each named run; a run that does not exist is VANISHED, never absent."""
+        """The state of each named run, no older than `pause_s` allows; a run that does not exist is VANISHED, never absent."""
+
+    def pause_s(self, looks: int) -> float:
+        """How long to wait until an open run is looked at again.
+
+        Args:
+            looks: How often in a row nothing had changed.
+        """
 
     def cancel(self, name: str) -> None:
         """End the run and return when it is terminal; cancelling a terminal or vanished run is no error."""
+
+    def archive(self, name: str) -> None:
+        """A superseded run need not be shown any more; what is not there, or archived already, is no error."""
 
     def close(self) -> None:
         """Release what the adapter holds; running pipelines go on."""

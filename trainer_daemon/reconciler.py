@@ -186,6 +186,7 @@ class Reconciler:
             change = Change(orchestrator_run=submission.run_id, error="", champion_version=champion)
             self._ledger.advance(run, RunState.RUNNING, why="submitted", now=now, change=change)
         log = self._log.bind(run=run.name, drop=run.drop.ref, attempt=run.attempt, champion_version=champion or None)
+        log = log.bind(link=submission.link) if submission.link else log
         if submission.is_adopted:
             log.info("run_adopted")
         else:
@@ -217,6 +218,10 @@ class Reconciler:
         run = action.run
         if run.state is RunState.RUNNING:
             self._orchestrator.cancel(run.name)
+        if action.to is RunState.SUPERSEDED and run.orchestrator_run:
+            # it is only put out of sight
+            with suppress(PermanentError):
+                self._orchestrator.archive(run.name)
         if run.model_version:
             # a version that is gone needs no mark
             with suppress(PermanentError):

@@ -6,6 +6,7 @@ a failing import is reported like any other failure.
 
 import gc
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.parameters import Drop, RunIdentity, parse_drops
-from pipelines.progress import say
+from pipelines.progress import peak_mib, say
 
 Files = TypeVar("Files")
 _GARBAGE_THRESHOLD = 200_000
@@ -39,8 +40,11 @@ def step(name: str, identity: RunIdentity, drops: Sequence[Mapping[str, Any]]) -
     # importing makes hundreds of thousands of objects that live as long as the process: looking for garbage among them,
     # meanwhile and once more at exit, costs a short step a fifth of its time
     gc.set_threshold(_GARBAGE_THRESHOLD)
+    started = time.perf_counter()
     with _Failures(name, identity, drops):
         yield parse_drops(drops)
+    memory = peak_mib()
+    say(f"{name} took {time.perf_counter() - started:.1f} s" + (f" and {memory:,} MiB" if memory else ""))
     gc.freeze()
 
 

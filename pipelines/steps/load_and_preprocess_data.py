@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.cleaning import Prepared, prepare
+from pipelines.cleaning import Prepared, split_rows, type_rows
 from pipelines.parameters import DataSettings, Drop
 from pipelines.progress import timed
 from pipelines.reading import RawDrop, read_drop
@@ -41,7 +41,10 @@ def load_and_preprocess_data(
         BadDrop: A drop can never be trained.
         DropChanged: A drop holds other bytes by now.
     """
-    prepared = prepare([_read(drop, settings.max_bytes) for drop in drops], settings, champion)
+    typed = type_rows([_read(drop, settings.max_bytes) for drop in drops], settings, champion)
+    with timed("splitting"):
+        prepared = split_rows(typed, settings)
+    del typed  # as large as what is to be written
     prepared.training.to_parquet(files.training_rows, index=False)
     prepared.holdout.to_parquet(files.holdout_rows, index=False)
     files.schema.write_text(prepared.schema.to_json(), encoding="utf-8")

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.cleaning import row_hashes
-from pipelines.model import Trained, TrainingRows, train
+from pipelines.model import Trained, TrainingRows, cell_type, train
 from pipelines.model_files import save_model
 from pipelines.parameters import TrainingSettings
-from pipelines.schema import Schema, read_schema
+from pipelines.schema import Kind, Schema, read_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,22 @@ def train_model(settings: TrainingSettings, files: TrainedFiles) -> Mapping[str,
         Cross-validated log loss per candidate estimator; empty when the estimator was named.
     """
     schema = read_schema(files.schema)
-    rows = pd.read_parquet(files.training_rows)
+    rows = _read(files.training_rows, schema)
     labels = rows[schema.target].to_numpy()
     trained = train(TrainingRows(features=rows, labels=labels, units=row_hashes(rows, schema), schema=schema), settings)
     save_model(trained.model, files.candidate)
     files.summary.write_text(json.dumps(_summary(trained, labels, schema)), encoding="utf-8")
     return trained.cross_validation
+
+
+def _read(path: Path, schema: Schema) -> pd.DataFrame:
+    """The rows, with the numbers among the features as they are trained on; what Arrow holds of them is freed meanwhile."""
+    table = pq.read_table(path)
+    cells = pa.from_numpy_dtype(cell_type(table.num_rows))
+    for name in schema.features_of(Kind.NUMERIC):
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, name, table[name].cast(cells))
+    return table.to_pandas(self_destruct=True, split_blocks=True, use_threads=False, ignore_metadata=False)
 
 
 def _summary(trained: Trained, labels: np.ndarray, schema: Schema) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from tests.emulators.certificates import issue
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.gcs import GcsServer
+from tests.emulators.kfp_server import KfpServer
 from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Server = TypeVar("Server", PubSubServer, GcsServer)
 MakePubSub = Callable[..., PubSubServer]
 MakeGoogleCloud = Callable[..., GoogleCloud]
+MakeKfpServer = Callable[..., KfpServer]
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +89,29 @@ def make_google_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def google_cloud(make_google_cloud: MakeGoogleCloud) -> GoogleCloud:
     """The test's own bucket, topic and subscription, without faults."""
     return make_google_cloud()
+
+
+@pytest.fixture
+def make_kfp_server(tmp_path: Path) -> Iterator[MakeKfpServer]:
+    """Start the test's own Kubeflow Pipelines server; `is_multi_user` and `is_https` are False if not given."""
+    made: list[KfpServer] = []
+
+    def make(*, is_multi_user: bool = False, is_https: bool = False) -> KfpServer:
+        folder = tmp_path / f"kfp-server-{len(made)}"
+        folder.mkdir()
+        made.append(KfpServer(folder, is_multi_user=is_multi_user, certificates=issue(folder) if is_https else None))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def kfp_server(make_kfp_server: MakeKfpServer) -> KfpServer:
+    """The test's own Kubeflow Pipelines server, for one user, without faults, that lets anybody in."""
+    return make_kfp_server()
 
 
 @pytest.fixture

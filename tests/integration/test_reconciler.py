@@ -64,7 +64,7 @@ class Mortal:
 
 
 WRITES = {"doom", "settle", "enqueue", "revive", "advance", "record_decision", "promoted", "note_champion"}
-EFFECTS = {"submit", "cancel", "record_decision", "promote"}
+EFFECTS = {"submit", "cancel", "archive", "record_decision", "promote"}
 
 
 @dataclass

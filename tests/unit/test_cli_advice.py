@@ -51,6 +51,19 @@ def test_failed_run_points_at_its_log_and_at_the_command_that_repeats_it() -> No
     assert "`trainer-daemon trigger --drop churn_data_2025_03.csv -c 'my conf/t.toml'`" in words
 
 
+def test_run_on_kubeflow_is_looked_at_on_its_page() -> None:
+    """There is no log on this machine; without the address of the pages its id has to do."""
+    orchestrator = {"kind": "kubeflow", "image": "i", "ui_url": "https://kf.example"}
+    for section, place in (
+        (orchestrator, "https://kf.example/#/runs/details/4711"),
+        ({**orchestrator, "ui_url": ""}, "run 4711 on Kubeflow Pipelines"),
+    ):
+        settings = Settings.model_validate({"orchestrator": section, "models": ({"name": "churn", "bucket": "file:///drops"},)})
+        session = Session(config=Path("trainer.toml"), settings=settings)
+        assert f"What the run printed: {place}" in told(a_run(RunState.FAILED, orchestrator_run="4711"), session=session)
+        assert f"watch it at {place}." in told(a_run(RunState.RUNNING, orchestrator_run="4711"), session=session)
+
+
 def test_failed_run_with_attempts_left_needs_nobody() -> None:
     """It is tried again by itself."""
     words = told(a_run(RunState.FAILED, attempt=1))

@@ -21,7 +21,7 @@ def outcome(rule: str, result: Result) -> RuleOutcome:
 
 def only(records: Records) -> dict[str, Any]:
     """The document of one model."""
-    (model,) = document((records,))["models"]
+    (model,) = document((records,), lambda run: f"https://kf/{run.orchestrator_run}" if run.orchestrator_run else "")["models"]
     return dict(model)
 
 
@@ -47,11 +47,12 @@ def test_run_is_listed_with_every_key() -> None:
         "attempt": 2,
         "attempts_max": 3,
         "orchestrator_run": "o",
+        "link": "https://kf/o",
         "model_version": "2",
         "decision": {"verdict": "reject", "reasons": ["about min_gain[log_loss]"]},
         "error": None,
     }
-    assert (listed[1]["orchestrator_run"], listed[1]["model_version"], listed[1]["decision"]) == (None, None, None)
+    assert [listed[1][key] for key in ("orchestrator_run", "link", "model_version", "decision")] == [None] * 4
 
 
 def test_champion_is_the_last_reign_with_the_name_of_its_run() -> None:

@@ -115,13 +115,7 @@ class Folder:
             if _signature(before) != _signature(after) or self._has_writer(descriptor):
                 return incomplete
         self._quiet_since.pop(path.name, None)
-        drop = DatasetVersion(
-            uri=path.as_uri(),
-            generation=f"{after.st_ctime_ns}-{digest[:8]}",  # not mtime: a restored copy has its old one
-            checksum=f"sha256:{digest}",
-            period=period,
-            size_bytes=after.st_size,
-        )
+        drop = _version(path, after, digest, period=period)
         return Found(drop=drop, signature=_signature(after), modified_at=_modified_at(after))
 
     def _is_settled(self, path: Path, descriptor: int, seen: os.stat_result) -> bool:
@@ -135,6 +129,41 @@ class Folder:
             self._quiet_since[path.name] = (signature, now)
             return False
         return now - since >= _QUIET_S
+
+
+def find_file(path: Path) -> DatasetVersion | None:
+    """A file as it is now, whatever its name, without a period; None when there is none.
+
+    Args:
+        path: Absolute.
+
+    Raises:
+        TemporaryError: It cannot be read, or changed meanwhile.
+    """
+    try:
+        with path.open("rb", buffering=0) as stream:
+            before = os.fstat(stream.fileno())
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            after = os.fstat(stream.fileno())
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        msg = f"cannot read {path}: {exc.strerror}"
+        raise TemporaryError(msg) from exc
+    if _signature(before) != _signature(after):
+        msg = f"{path} changed while it was read: repeat when it is complete"
+        raise TemporaryError(msg)
+    return _version(path, after, digest, period="")
+
+
+def _version(path: Path, seen: os.stat_result, digest: str, *, period: str) -> DatasetVersion:
+    return DatasetVersion(
+        uri=path.as_uri(),
+        generation=f"{seen.st_ctime_ns}-{digest[:8]}",  # not mtime: a restored copy has its old one
+        checksum=f"sha256:{digest}",
+        period=period,
+        size_bytes=seen.st_size,
+    )
 
 
 def has_writer_by_lease(descriptor: int) -> bool | None:

@@ -1,12 +1,12 @@
 """Google Cloud Storage as the bucket: lists the drops in it, page by page. Decides nothing about them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-from google.cloud.storage import Client
+from google.cloud.storage import Blob, Client
 from google.cloud.storage.notification import BucketNotification
 from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -40,6 +40,28 @@ def open_client() -> Client:
         return Client(project=None)  # objects belong to buckets, and only those to projects
     except DefaultCredentialsError as exc:
         raise ConfigError(NO_CREDENTIALS) from exc
+
+
+def find_object(client: Client, uri: str, generation: str = "") -> StoredObject | None:
+    """One object; None when there is none.
+
+    Args:
+        client: Of the storage service.
+        uri: `gs://bucket/object`.
+        generation: Empty for the current one.
+
+    Raises:
+        InvalidEvent: It has no checksum.
+        TemporaryError: The service does not answer.
+        PermanentError: It refuses.
+    """
+    bucket, _, name = uri.removeprefix(SCHEME).partition("/")
+    with translated(f"cannot look at {uri}"):
+        retry = DEFAULT_RETRY.with_timeout(_RETRY_S)
+        blob = client.bucket(bucket).get_blob(
+            name, generation=int(generation) if generation else None, timeout=_TIMEOUT_S, retry=retry
+        )
+    return None if blob is None else parse_object(bucket, _resource(blob))
 
 
 class StorageBucket:
@@ -185,18 +207,26 @@ class StorageBucket:
             return Ignored(name=name, reason=NO_MONTH)
         return Ignored(name=name, reason=other_name(template), is_foreign=True) if is_misnamed_data(name) else None
 
-    @contextmanager
-    def _translated(self, what: str = "list the drops in") -> Iterator[None]:
-        what = f"cannot {what} {self._place.uri}"
-        try:
-            yield
-        except exceptions.ClientError as exc:
-            error = TemporaryError if exc.code in _PASSING else PermanentError
-            msg = f"{what}: {exc.message}"
-            raise error(msg) from exc
-        except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:  # requests tells its own troubles by OSError
-            msg = f"{what}: {exc}"
-            raise TemporaryError(msg) from exc
+    def _translated(self, what: str = "list the drops in") -> AbstractContextManager[None]:
+        return translated(f"cannot {what} {self._place.uri}")
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the library raises into the two errors that the daemon knows.
+
+    Args:
+        what: Begins the sentence.
+    """
+    try:
+        yield
+    except exceptions.ClientError as exc:
+        error = TemporaryError if exc.code in _PASSING else PermanentError
+        msg = f"{what}: {exc.message}"
+        raise error(msg) from exc
+    except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:  # requests tells its own troubles by OSError
+        msg = f"{what}: {exc}"
+        raise TemporaryError(msg) from exc
 
 
 def _notification(config: BucketNotification) -> NotificationConfig:
@@ -212,6 +242,18 @@ def _notification(config: BucketNotification) -> NotificationConfig:
 def _found(stored: StoredObject, period: str) -> Found:
     drop = stored.drop(period)
     return Found(drop=drop, signature=drop.generation, modified_at=stored.created_at, order=stored.generation)
+
+
+def _resource(blob: Blob) -> dict[str, Any]:
+    """The object's resource as the service sent it."""
+    created = blob.time_created
+    return {
+        "name": blob.name,
+        "generation": str(blob.generation),
+        "crc32c": blob.crc32c,
+        "size": str(blob.size),
+        "timeCreated": created.isoformat() if created else None,
+    }
 
 
 def _member(client: Client) -> str:

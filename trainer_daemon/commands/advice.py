@@ -43,7 +43,7 @@ def _about_run(run: Run, records: Records, session: Session) -> tuple[str, ...]:
         case RunState.QUEUED:
             return (*_waits_for(run, records), session.daemon())
         case RunState.RUNNING | RunState.TRAINED:
-            return (f"It is being worked on; watch it with `tail -f {session.log_of(run.name)}`.", session.daemon())
+            return (f"It is being worked on; {_watch(run, session)}.", session.daemon())
         case RunState.FAILED:
             return _about_failure(run, session)
         case RunState.PROMOTED:
@@ -60,6 +60,12 @@ def _about_run(run: Run, records: Records, session: Session) -> tuple[str, ...]:
             return (f"Nothing will come of it; `{_once_more(run, session)}` asks for it again.",)
         case _:
             assert_never(run.state)
+
+
+def _watch(run: Run, session: Session) -> str:
+    if session.settings.orchestrator.kind == "local":
+        return f"watch it with `tail -f {session.place_of(run)}`"
+    return f"watch it at {session.place_of(run)}"
 
 
 def _waits_for(run: Run, records: Records) -> tuple[str, ...]:
@@ -80,7 +86,7 @@ def _place(run: Run) -> tuple[str, int]:
 
 
 def _about_failure(run: Run, session: Session) -> tuple[str, ...]:
-    log = f"What the run printed: {session.log_of(run.name)}"
+    log = f"What the run printed: {session.place_of(run)}"
     if run.attempt < run.attempts_max:
         return (f"Attempt {run.attempt + 1} of {run.attempts_max} follows by itself.", log)
     return (log, f"When the cause is gone: `{_once_more(run, session)}`.")

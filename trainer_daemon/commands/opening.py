@@ -16,6 +16,7 @@ from trainer_daemon.adapters.ledger.history import History, open_history
 from trainer_daemon.config import ModelSettings, Settings, load_settings
 from trainer_daemon.config_values import closest
 from trainer_daemon.errors import TrainerError
+from trainer_daemon.policy.runs import Run
 from trainer_daemon.singleton import holder
 
 DEFAULT_CONFIG = Path("trainer.toml")
@@ -55,6 +56,16 @@ class Session:
     def log_of(self, run_name: str) -> Path:
         """What a run and its steps print."""
         return self.settings.workspace / "runs" / run_name / "log.txt"
+
+    def link_of(self, run: Run) -> str:
+        """The page of a run where it is executed; empty when there is none."""
+        return self.settings.orchestrator.run_link(run.orchestrator_run)
+
+    def place_of(self, run: Run) -> str:
+        """Where a person can see what a run and its steps print."""
+        if self.settings.orchestrator.kind == "local":
+            return str(self.log_of(run.name))
+        return self.link_of(run) or f"run {run.orchestrator_run or run.name} on Kubeflow Pipelines"
 
     def models(self, wanted: str | None) -> tuple[str, ...]:
         """The configured models, or the one that was asked for.

@@ -1,7 +1,7 @@
 """`status`: where every model stands, as JSON for programs or as a table for people."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,31 +33,36 @@ def status(*, config: Path, model: str | None, as_json: bool) -> None:
         records = tuple(read_records(history, name) for name in session.models(model))
         seen = Status(session=session, models=records, ran_before=history is not None)
     if as_json:
-        print(json.dumps(document(records), ensure_ascii=False, indent=2))  # noqa: T201 - the answer
+        print(json.dumps(document(records, session.link_of), ensure_ascii=False, indent=2))  # noqa: T201 - the answer
         return
     from trainer_daemon.commands.status_table import show
 
     show(seen)
 
 
-def document(models: tuple[Records, ...]) -> dict[str, Any]:
-    """The JSON of `status --json`; its shape is a contract."""
-    return {"models": [_model(records) for records in models]}
+def document(models: tuple[Records, ...], link_of: Callable[[Run], str]) -> dict[str, Any]:
+    """The JSON of `status --json`; its shape is a contract.
+
+    Args:
+        models: What is known of each.
+        link_of: The page of a run, or empty.
+    """
+    return {"models": [_model(records, link_of) for records in models]}
 
 
-def _model(records: Records) -> dict[str, Any]:
+def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
     champion = records.champion
     run = records.run_of(champion.run_key) if champion else None
     return {
         "name": records.model,
         "champion": {"version": champion.version, "run": run.name if run else None} if champion else None,
-        "runs": [_run(run) for run in records.runs],
+        "runs": [_run(run, link_of(run)) for run in records.runs],
         "quarantined": [{"drop": run.drop.ref, "reason": run.error} for run in quarantined(records)],
         "superseded": list(dict.fromkeys(_superseded(records))),
     }
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run, link: str) -> dict[str, Any]:
     decision = {"verdict": run.decision.verdict.value, "reasons": list(run.decision.reasons)} if run.decision else None
     return {
         "key": run.key,
@@ -68,6 +73,7 @@ def _run(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "attempts_max": run.attempts_max,
         "orchestrator_run": run.orchestrator_run or None,
+        "link": link or None,
         "model_version": run.model_version or None,
         "decision": decision,
         "error": run.error or None,

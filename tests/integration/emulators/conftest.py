@@ -1,13 +1,17 @@
-"""Lines: a topic with one subscription each."""
+"""Lines: a topic with one subscription each. Labs: a Kubeflow Pipelines server with a client."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.cloud.pubsub_v1.types import PublisherOptions
 
+from tests.emulators.fixtures import MakeKfpServer
 from tests.emulators.pubsub_server import PubSubServer
+from tests.integration.emulators.kfp_lab import Lab, MakeLab, connect
 from tests.integration.emulators.lines import Line, open_line
+from tests.integration.orchestrator_contract import Probe, compile_probes
 
 MakeLine = Callable[..., Line]
 
@@ -31,3 +35,26 @@ def ordered_publisher(pubsub: PubSubServer) -> Iterator[PublisherClient]:  # noq
     yield client
     client.stop()
     client.transport.close()
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the compiled test pipelines."""
+    return compile_probes(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def make_lab(make_kfp_server: MakeKfpServer, packages: Path, tmp_path: Path) -> MakeLab:
+    """Start a Kubeflow Pipelines server with a client; keyword arguments are those of `make_kfp_server`."""
+
+    def make(**options: bool) -> Lab:
+        server = make_kfp_server(**options)
+        return Lab(server=server, client=connect(server), packages=packages, probe=Probe(path=tmp_path / "probe.jsonl"))
+
+    return make
+
+
+@pytest.fixture
+def lab(make_lab: MakeLab) -> Lab:
+    """A Kubeflow Pipelines server for one user, with a client."""
+    return make_lab()

@@ -36,6 +36,13 @@ def test_silent_failure_quotes_the_last_line(make: Make, probe: Probe) -> None:
     assert outcome(adapter, RUN).reason == "step probe failed: the step has begun"
 
 
+def test_failure_is_told_in_the_words_of_what_was_raised(make: Make, probe: Probe) -> None:
+    """The log of a run is at hand here."""
+    adapter = make()
+    adapter.submit(a_request(probe, action="fail", word="column 'Tenure' is empty"))
+    assert outcome(adapter, RUN).reason == "step probe failed: ValueError: column 'Tenure' is empty"
+
+
 def test_second_step_is_named(make: Make, probe: Probe) -> None:
     """Of two steps the reason names the one that failed."""
     adapter = make()

@@ -142,7 +142,7 @@ def test_version_can_be_used_by_anybody_with_mlflow(
     import mlflow.sklearn
 
     uri = f"models:/{registry.identity.model}/{registered(registry, model_folder)}"
-    rows = data.holdout[list(data.schema.features)]
+    rows = data.holdout[list(data.schema.features)].astype({"Contract": "str"})
     expected = churn_probabilities(model, rows)
     assert mlflow.sklearn.load_model(uri).predict_proba(rows)[:, 1] == pytest.approx(expected)
     served = mlflow.pyfunc.load_model(uri)

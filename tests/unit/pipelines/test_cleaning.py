@@ -27,14 +27,14 @@ def reason(*contents: bytes, champion: Any = None, **settings: Any) -> str:  # n
 
 
 def test_columns_have_kinds_and_the_target_is_0_or_1() -> None:
-    """Numbers are float64, texts are text, labels are small integers."""
+    """Numbers are float64, texts that recur are kept once, labels are small integers."""
     result = prepared(a_csv())
     assert result.schema.columns == FEATURES
     assert result.schema.features == ("Tenure", "Charges", "Contract")
     assert {name: str(kind) for name, kind in result.training.dtypes.items()} == {
         "Tenure": "float64",
         "Charges": "float64",
-        "Contract": "str",
+        "Contract": "category",
         "Churn": "int8",
     }
     assert set(result.holdout["Churn"]) == {0, 1}

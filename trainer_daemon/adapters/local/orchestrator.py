@@ -48,6 +48,7 @@ _PROBE_ATTEMPTS = 3
 _LOOK_AGAIN_S = 0.01
 _OVERDUE_MARGIN_S = 15.0
 _REAP_S_MAX = 5.0
+_PAUSE_S_MIN, _PAUSE_S_MAX, _PAUSE_GROWTH = 0.03, 0.5, 1.3
 
 
 class LocalOrchestrator:
@@ -105,6 +106,10 @@ class LocalOrchestrator:
         with _as_temporary("look at the runs"):
             return {name: self._observe(name) for name in names}
 
+    def pause_s(self, looks: int) -> float:
+        """A look costs next to nothing here: look eagerly after a change, ever more calmly while nothing happens."""
+        return min(_PAUSE_S_MIN * _PAUSE_GROWTH ** min(looks, 30), _PAUSE_S_MAX)
+
     def cancel(self, name: str) -> None:
         """End the run and return when it is terminal.
 
@@ -115,6 +120,9 @@ class LocalOrchestrator:
         with _as_temporary(f"cancel run {name}"):
             if folder.was_requested() and folder.result() is None:
                 self._end(folder, Result(phase=Phase.CANCELED, reason="cancelled"))
+
+    def archive(self, name: str) -> None:
+        """Nothing to do: there is no list that it would stand in."""
 
     def warm(self) -> None:
         """A run will probably be submitted soon: have a child ready for it."""

@@ -8,6 +8,7 @@ from trainer_daemon.adapters.registry.process import Worker
 from trainer_daemon.adapters.registry.protocol import EVALUATION
 from trainer_daemon.adapters.registry.shortening import shortened
 from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Outcome, Verdict, parse_evaluation
+from trainer_daemon.policy.predictions import Receipt
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -78,6 +79,31 @@ class MlflowRegistry:
                 "failure_ignored", model=model, run_key=run_key, reason=f"tag trainer.failure cannot be read: {reason}"
             )
             return None
+
+    def has_version(self, model: str, version: str) -> bool:
+        """Whether a version of a model exists."""
+        return bool(self._worker.call("has_version", model=model, version=version)["exists"])
+
+    def predictions(self, experiment: str, run_key: str) -> tuple[Receipt | None, Failure | None]:
+        """What a run that predicts has left: the receipt of its predictions, and what it said of its last failure.
+
+        Args:
+            experiment: Of the model's predictions.
+            run_key: Of the run.
+        """
+        reply = self._worker.call("predictions", experiment=experiment, run_key=run_key)
+        document, _ = _document(reply["receipt"] or "{}")
+        try:
+            receipt = Receipt(
+                run=str(document["run"]),
+                uri=str(document["uri"]),
+                checksum=str(document["checksum"]),
+                rows=int(document["rows"]),
+                labelled=int(document["labelled"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            receipt = None  # predictions without a receipt are made again
+        return receipt, self._failure(experiment, run_key, reply["failure"])
 
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Write the decision on the version as tags; writing the same again is no error.

@@ -25,6 +25,7 @@ FAILURE_TAG = "trainer.failure"
 DECISION_TAG = "trainer.decision"
 DOCTOR_TAG = "trainer.doctor"
 """Exists for the time between two calls, while somebody tries whether the registry can be written."""
+PREDICTIONS_TAG = "trainer.predictions"
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _MESSAGE_LENGTH_MAX = 500
 _ARTIFACT_BYTES_MAX = 4 * 1024**2
@@ -72,6 +73,22 @@ class Operations:
             "evaluation": self._artifact(run, EVALUATION) if run else None,
             "failure": run.data.tags.get(FAILURE_TAG, "") if run else "",
         }
+
+    def has_version(self, model: str, version: str) -> dict[str, bool]:
+        """Whether a version exists."""
+        try:
+            self._client.get_model_version(model, version)
+        except MlflowException as exc:
+            if exc.error_code not in {_MISSING, "INVALID_PARAMETER_VALUE"}:
+                raise
+            return {"exists": False}
+        return {"exists": True}
+
+    def predictions(self, experiment: str, run_key: str) -> dict[str, str]:
+        """Texts of the receipt and of the failure tag of a run that predicts."""
+        run = self._run(experiment, run_key)
+        tags = run.data.tags if run else {}
+        return {"receipt": tags.get(PREDICTIONS_TAG, ""), "failure": tags.get(FAILURE_TAG, "")}
 
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Set tags on a version."""

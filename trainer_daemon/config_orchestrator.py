@@ -1,0 +1,165 @@
+"""The section `[orchestrator]`: its keys, and which of them go together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, FiniteFloat
+
+from trainer_daemon import config_values as values
+from trainer_daemon.config_keys import Allowed, choices
+from trainer_daemon.config_section import Section
+
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
+"""Where a projected token with the audience `pipelines.kubeflow.org` is mounted by convention."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyWith:
+    """Marks a key that means something only while another key of its section has one of some values."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+_KUBEFLOW = OnlyWith("kind", ("kubeflow",))
+_TOKEN_FILE = OnlyWith("auth", ("service_account_token", "token"))
+_FIXED_TOKEN = OnlyWith("auth", ("token",))
+_DEX = OnlyWith("auth", ("dex",))
+_IAP = OnlyWith("auth", ("iap",))
+
+Url = Annotated[str, Allowed("http(s)://<host>, or empty"), AfterValidator(values.http_url), _KUBEFLOW]
+SecretPath = Annotated[str, Allowed("the path of a file, or empty"), AfterValidator(values.file_path), _KUBEFLOW]
+Step = Annotated[str, Allowed("a step"), AfterValidator(values.step_name)]
+Quantity = Annotated[str, Allowed("a quantity such as 500m or 4Gi"), AfterValidator(values.quantity)]
+Quantities = Annotated[
+    Mapping[Step, Quantity], Allowed('a table of step = quantity, such as { default = "1", train_model = "4" }')
+]
+Retries = Annotated[
+    Mapping[Step, Annotated[int, Field(ge=0, le=20)]], Allowed("a table of step = number, such as { default = 1 }")
+]
+
+
+class OrchestratorSettings(Section):
+    """Where pipelines run. Every key but the first two is for `kind = "kubeflow"`."""
+
+    kind: Literal["local", "kubeflow"] = Field(
+        "local", description="`local` runs pipelines on this machine with `kfp.local`, `kubeflow` on Kubeflow Pipelines."
+    )
+    run_timeout_s: FiniteFloat = Field(21600.0, gt=0, description="A run that takes longer is ended as failed.")
+    host: Url = Field(
+        "",
+        description="URL that the API, `/apis/v2beta1`, is below; empty: the service of the cluster that the daemon runs in, "
+        "`http://ml-pipeline.<namespace>:8888`.",
+    )
+    namespace: Annotated[str, Allowed("a name of Kubernetes"), AfterValidator(values.kubernetes_name), _KUBEFLOW] = Field(
+        "kubeflow", min_length=1, description="Where Kubeflow Pipelines is installed, when `host` is empty."
+    )
+    user_namespace: Annotated[
+        str, Allowed("a name of Kubernetes, or empty"), AfterValidator(values.kubernetes_name), _KUBEFLOW
+    ] = Field("", description="The profile that runs belong to, on a multi-user installation.")
+    ui_url: Url = Field(
+        "", description="URL of the user interface, for links to runs: what is before `/#/runs`; empty: no links."
+    )
+    auth: Annotated[Literal["none", "service_account_token", "token", "dex", "iap"], _KUBEFLOW] = Field(
+        "none",
+        description="How the daemon says who it is: `service_account_token` by the token that Kubernetes mounts and renews, "
+        "`token` by a bearer token, `dex` by logging in at the gateway, `iap` by Google's Identity-Aware Proxy.",
+    )
+    token_file: Annotated[SecretPath, _TOKEN_FILE] = Field(
+        "",
+        description="Holds the token; read again for every request. Empty with `service_account_token`: "
+        f"`{SERVICE_ACCOUNT_TOKEN}`.",
+    )
+    token_variable: Annotated[str, Allowed("the name of an environment variable, or empty"), _KUBEFLOW, _FIXED_TOKEN] = Field(
+        "", description="With `token`, the environment variable that holds it, instead of a file."
+    )
+    username: Annotated[str, _KUBEFLOW, _DEX] = Field("", description="With `dex`, who logs in.")
+    password_file: Annotated[SecretPath, _DEX] = Field("", description="With `dex`, holds the password; read at every login.")
+    client_id: Annotated[str, _KUBEFLOW, _IAP] = Field("", description="With `iap`, the OAuth client of the proxy.")
+    cookies_file: SecretPath = Field(
+        "", description="Further cookies for every request, on one line: `name=value; other=value`; read again for every request."
+    )
+    ca_file: Annotated[str, Allowed("the path of a file, or empty"), AfterValidator(values.existing_file), _KUBEFLOW] = Field(
+        "", description="Certificates, in PEM, that the server's is checked against instead of the usual ones."
+    )
+    request_timeout_s: Annotated[FiniteFloat, _KUBEFLOW] = Field(
+        30.0, ge=1, le=600, description="A call of the API that takes longer counts as failed and is repeated."
+    )
+    experiment: Annotated[str, _KUBEFLOW] = Field(
+        "trainer-daemon", min_length=1, description="The experiment that runs are put into; made when missing."
+    )
+    pipeline_root: Annotated[str, _KUBEFLOW] = Field(
+        "", description="Where artifacts are kept, such as `gs://bucket/runs`; empty: the installation's choice."
+    )
+    service_account: Annotated[
+        str, Allowed("a name of Kubernetes, or empty"), AfterValidator(values.kubernetes_name), _KUBEFLOW
+    ] = Field("", description="That the steps run as; empty: the installation's choice.")
+    image: Annotated[str, _KUBEFLOW] = Field("", description="Container image of the steps; required with `kubeflow`.")
+    caching: Annotated[bool, _KUBEFLOW] = Field(
+        default=False, description="Whether the backend may answer a step from its cache, where the pipeline allows it."
+    )
+    archive_superseded: Annotated[bool, _KUBEFLOW] = Field(
+        default=False, description="Whether superseded runs are archived, so that the user interface shows them no more."
+    )
+    cpu: Annotated[Quantities, _KUBEFLOW] = Field(
+        {}, description="Cores that a step requests and is limited to; `default` is for steps without an entry."
+    )
+    memory: Annotated[Quantities, _KUBEFLOW] = Field(
+        {}, description="Memory that a step requests and is limited to; `default` is for steps without an entry."
+    )
+    retries: Annotated[Retries, _KUBEFLOW] = Field(
+        {}, description="How often the backend starts a failing step again; `default` is for steps without an entry."
+    )
+
+    @property
+    def api_host(self) -> str:
+        """URL that the API is below."""
+        return self.host or f"http://ml-pipeline.{self.namespace}:8888"
+
+    def run_link(self, run_id: str) -> str:
+        """The page of a run in the user interface; empty when nobody said where that is."""
+        return f"{self.ui_url}/#/runs/details/{run_id}" if self.ui_url and run_id else ""
+
+
+def orchestrator_problems(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Sentences about keys that are set and mean nothing, and about keys that are missing."""
+    yield from _strays(settings)
+    if settings.kind == "kubeflow":
+        yield from _missing(settings, environ)
+
+
+def _strays(settings: OrchestratorSettings) -> Iterator[str]:
+    for name, field in OrchestratorSettings.model_fields.items():
+        marks = (mark for mark in field.metadata if isinstance(mark, OnlyWith) and getattr(settings, name) != field.default)
+        if stray := next((mark for mark in marks if getattr(settings, mark.key) not in mark.values), None):
+            condition = f"orchestrator.{stray.key} is {choices(stray.values)}"
+            yield f"orchestrator.{name} is set, but means nothing unless {condition}; remove it"
+
+
+def _missing(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    wanted = {"image": 'orchestrator.kind = "kubeflow" needs the container image of the steps'}
+    match settings.auth:
+        case "dex":
+            wanted |= {"host": _needs("dex", "the URL of the gateway"), "username": _needs("dex", "who logs in")}
+            wanted |= {"password_file": _needs("dex", "the file with the password")}
+        case "iap":
+            wanted |= {"host": _needs("iap", "the URL that the proxy protects"), "client_id": _needs("iap", "its OAuth client")}
+        case "token":
+            yield from _token_problems(settings, environ)
+        case _:
+            pass
+    yield from (f"orchestrator.{name} is missing; {why}" for name, why in wanted.items() if not getattr(settings, name))
+
+
+def _needs(auth: str, what: str) -> str:
+    return f'orchestrator.auth = "{auth}" needs {what}'
+
+
+def _token_problems(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    if bool(settings.token_file) == bool(settings.token_variable):
+        yield 'orchestrator.auth = "token" needs either orchestrator.token_file or orchestrator.token_variable, and not both'
+    elif settings.token_variable and not environ.get(settings.token_variable):
+        # not repeated here: somebody may have put the token itself there
+        yield "orchestrator.token_variable must be the name of an environment variable that holds the token; there is none"

@@ -1,0 +1,116 @@
+"""From the section `[orchestrator]` to the orchestrator it describes; the library of a kind is only imported for that kind."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from structlog.typing import FilteringBoundLogger
+
+from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
+from trainer_daemon.config_orchestrator import SERVICE_ACCOUNT_TOKEN, OrchestratorSettings
+from trainer_daemon.ports import Orchestrator
+
+if TYPE_CHECKING:
+    from trainer_daemon.adapters.kubeflow import Connection, Credentials, Login
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every kind of orchestrator is given.
+
+    Attributes:
+        workspace: Folder of runs and their logs.
+        compiled: Maps a pipeline's name to the path of the compiled one.
+        code_digest: Identifies the code of the steps.
+        on_end: Called with a run's name when there is a reason to look at it.
+        clock: Now, in UTC.
+    """
+
+    workspace: Path
+    compiled: Callable[[str], Path]
+    code_digest: str
+    on_end: Callable[[str], None]
+    clock: Callable[[], datetime]
+    log: FilteringBoundLogger
+
+
+def open_orchestrator(settings: OrchestratorSettings, around: Surroundings) -> tuple[Orchestrator, Callable[[], None]]:
+    """The orchestrator, and what to call when a run will probably be submitted soon; nothing is connected to yet."""
+    match settings.kind:
+        case "local":
+            local = LocalOrchestrator(workspace=around.workspace, compiled=around.compiled, on_end=around.on_end)
+            return local, local.warm
+        case "kubeflow":
+            return _kubeflow(settings, around), lambda: None
+        case _:
+            assert_never(settings.kind)
+
+
+def _kubeflow(settings: OrchestratorSettings, around: Surroundings) -> Orchestrator:
+    from trainer_daemon.adapters import kubeflow
+
+    api = kubeflow.KubeflowApi(kubeflow_connection(settings), log=around.log)
+    adjustments = kubeflow.Adjustments(
+        image=settings.image, caching=settings.caching, cpu=settings.cpu, memory=settings.memory, retries=settings.retries
+    )
+    library = kubeflow.Library(
+        api, compiled=around.compiled, adjustments=adjustments, code_digest=around.code_digest, log=around.log
+    )
+    placement = kubeflow.Placement(
+        experiment=settings.experiment,
+        run_timeout_s=settings.run_timeout_s,
+        pipeline_root=settings.pipeline_root,
+        service_account=settings.service_account,
+        link=settings.run_link,
+        archive=settings.archive_superseded,
+    )
+    return kubeflow.KubeflowOrchestrator(api, library, placement, on_change=around.on_end, clock=around.clock, log=around.log)
+
+
+def kubeflow_connection(settings: OrchestratorSettings) -> "Connection":
+    """How the API of Kubeflow Pipelines is reached."""
+    from trainer_daemon.adapters.kubeflow import Connection, CookiesFile
+
+    return Connection(
+        host=settings.api_host,
+        credentials=_credentials(settings),
+        user_namespace=settings.user_namespace,
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+        timeout_s=settings.request_timeout_s,
+        cookies=CookiesFile(Path(settings.cookies_file)) if settings.cookies_file else str,
+    )
+
+
+def _credentials(settings: OrchestratorSettings) -> "Credentials":
+    from trainer_daemon.adapters import kubeflow
+
+    match settings.auth:
+        case "none":
+            return kubeflow.NoCredentials()
+        case "service_account_token":
+            return kubeflow.TokenFile(Path(settings.token_file or SERVICE_ACCOUNT_TOKEN))
+        case "token" if settings.token_file:
+            return kubeflow.TokenFile(Path(settings.token_file))
+        case "token":
+            return kubeflow.FixedToken(os.environ[settings.token_variable])
+        case "dex":
+            return kubeflow.DexSession(_login(settings))
+        case "iap":
+            return kubeflow.IapToken(settings.client_id, timeout_s=settings.request_timeout_s)
+        case _:
+            assert_never(settings.auth)
+
+
+def _login(settings: OrchestratorSettings) -> "Login":
+    from trainer_daemon.adapters.kubeflow import Login
+
+    return Login(
+        host=settings.host,
+        username=settings.username,
+        password_file=Path(settings.password_file),
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+        timeout_s=settings.request_timeout_s,
+    )
