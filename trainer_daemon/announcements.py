@@ -1,4 +1,8 @@
-"""Who told of a drop first: what a listing finds and no notification tells of for too long was missed by notifications."""
+"""Who told of a drop first: what a listing finds and no notification tells of for too long was missed by notifications.
+
+What is promised of the telling: each drop at most once, over any number of restarts, because only the process that puts it on
+record waits for its notification. A process that is killed while it waits takes the warning with it, never the drop.
+"""
 
 import threading
 from collections.abc import Callable

@@ -133,14 +133,15 @@ class Chaos:
         """What happened, in one line."""
         counts, runs = self._cloud.counts(), self._ledger.runs()
         delays = [1e3 * delay for delay in self._delays("pubsub")]
-        found = self._delays("listing", of=self._missed())
+        found, told = self._delays("listing", of=self._missed()), set(self._told())
         return (
             f"{len(self._done)} uploads of {len(self._newest())} drops: {len(runs)} runs, "
             f"{sum(run.state == 'REJECTED' for run in runs)} decided on, {sum(run.state == 'SUPERSEDED' for run in runs)} "
             f"superseded; notifications: {counts['published']} published, {counts['dropped']} dropped, "
             f"{counts['duplicated']} duplicated, {counts['expired']} leases expired, {counts['delivered']} deliveries; "
             f"recorded by notification after {statistics.median(delays):.0f} ms (median); {len(found)} missed, found by the "
-            f"listing within {max(found, default=0):.1f} s, {len(set(self._told()))} of them told; {self._checks} times stopped "
+            f"listing within {max(found, default=0):.1f} s, {len(told & set(self._missed()))} of them told, "
+            f"{len(told - set(self._missed()))} more told whose message came late; {self._checks} times stopped "
             f"or killed, no message acknowledged before it was recorded"
         )
 

@@ -163,7 +163,7 @@ def _roles(subscription: Resource, dead_letters: Resource, setup: Setup) -> Iter
 
 
 def _notification(place: Place, topic: Resource) -> Iterator[str]:
-    wanted = "\t".join((topic.path, place.prefix, FORMAT, FINALIZED))
+    wanted = f"{topic.path}\t{place.prefix}\t{FORMAT}\t{FINALIZED}"
     fields = ",".join(f'"Notification Configuration"{field}' for field in _NOTIFICATION_FIELDS)
     listing = gcloud.list_notifications(place.bucket, topic.path, f"--format=value({fields})")
     yield ""
