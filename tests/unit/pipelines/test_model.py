@@ -1,14 +1,16 @@
 """Estimators and what stands before them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines import model as model_module
 from pipelines.cleaning import row_hashes
 from pipelines.errors import BadSettings
-from pipelines.model import Trained, TrainingRows, churn_probabilities, train
+from pipelines.model import Trained, TrainingRows, build, churn_probabilities, train
 from pipelines.parameters import TrainingSettings
 from pipelines.schema import Kind, Schema
 from tests.unit.pipelines.builders import a_csv, a_schema, prepared
@@ -130,3 +132,41 @@ def test_settings_that_do_not_exist_are_named(settings: dict[str, Any], sentence
     """The setting and what there is instead are in the sentence."""
     with pytest.raises(BadSettings, match=sentence):
         fitted(a_problem(), **settings)
+
+
+@pytest.fixture
+def few_are_huge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done for millions of rows begins at 1,000."""
+    monkeypatch.setattr(model_module, "ROWS_HUGE", 1000)
+    monkeypatch.setattr(model_module, "_SAMPLE_ROWS", 500)
+
+
+@pytest.mark.usefixtures("few_are_huge")
+def test_huge_drop_is_chosen_on_a_sample_and_fitted_on_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """The time of the choice is bounded, and nothing is lost to the model; the same seed gives the same model."""
+    rows = a_problem(4000, interaction=True)
+    first, second = (fitted(rows) for _ in range(2))
+    assert first.estimator == "hist_gradient_boosting"
+    assert first.cross_validation == second.cross_validation
+    assert churn_probabilities(first.model, rows.features).tolist() == churn_probabilities(second.model, rows.features).tolist()
+    assert "fitting hist_gradient_boosting on 4,000 rows" in capsys.readouterr().out
+    assert fitted(a_problem(4000, interaction=True), seed=9).cross_validation != first.cross_validation
+
+
+@pytest.mark.usefixtures("few_are_huge")
+def test_huge_drop_takes_half_the_memory_per_cell_and_predicts_alike() -> None:
+    """float32 changes no decision."""
+    rows = a_problem(2000)
+    lean = fitted(replace(rows, features=rows.features.astype("float32")), estimator="logistic_regression").model
+    plain = build(rows.schema, "logistic_regression", TrainingSettings()).fit(rows.features, rows.labels)
+    assert lean[:-1].transform(rows.features.astype("float32")).dtype == np.float32
+    assert churn_probabilities(lean, rows.features) == pytest.approx(churn_probabilities(plain, rows.features), abs=1e-4)
+
+
+def test_scoring_in_slices_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices bound the memory, nothing else."""
+    rows = a_problem()
+    model = fitted(rows, estimator="hist_gradient_boosting").model
+    whole = churn_probabilities(model, rows.features)
+    monkeypatch.setattr(model_module, "_CHUNK_ROWS", 7)
+    assert churn_probabilities(model, rows.features).tolist() == whole.tolist()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.split import entity_hashes, folds, held_out, unit_hashes
+from pipelines import split
+from pipelines.split import entity_hashes, folds, held_out, sampled, unit_hashes
 
 CELL = st.one_of(
     st.none(),
@@ -25,7 +26,7 @@ def test_hashes_are_the_same_for_ever() -> None:
 
 
 @given(ROWS, st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_order_of_rows_and_columns_does_not_matter(rows: list[tuple[str | None, str | None]], random: object) -> None:
     """A row's hash depends on its values alone."""
     frame = pd.DataFrame(rows, columns=["a", "b"], dtype="str")
@@ -36,7 +37,7 @@ def test_order_of_rows_and_columns_does_not_matter(rows: list[tuple[str | None, 
 
 
 @given(ROWS, st.floats(0.05, 0.5))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_entity_is_on_one_side_in_every_month(rows: list[tuple[str | None, str | None]], ratio: float) -> None:
     """Whatever else a month's file holds, an entity's rows are held out together."""
     frame = pd.DataFrame(rows, columns=["entity", "other"], dtype="str")
@@ -103,3 +104,27 @@ def test_folds_are_even_and_independent_of_what_is_held_out() -> None:
     assert shares == pytest.approx(np.full(5, 0.2), abs=0.015)
     pairs = folds(np.repeat(training[:50], 2), 5)
     assert pairs[::2].tolist() == pairs[1::2].tolist()
+
+
+def test_recurring_texts_hash_like_the_texts_they_are() -> None:
+    """Whether texts are kept once or in every row holds out the same rows; a missing one, too."""
+    texts = pd.Series(["a", "7", None, "a", "7.0", "b"] * 3, dtype="str")
+    assert unit_hashes(texts.astype("category").to_frame("x"), ["x"]).tolist() == unit_hashes(texts.to_frame("x"), ["x"]).tolist()
+
+
+def test_hashing_in_slices_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices bound the memory, nothing else."""
+    frame = pd.DataFrame({"x": [f"c{number}" for number in range(50)], "y": np.arange(50.0)})
+    whole = unit_hashes(frame, ["x", "y"])
+    monkeypatch.setattr(split, "_ROWS_AT_A_TIME", 7)
+    assert unit_hashes(frame, ["x", "y"]).tolist() == whole.tolist()
+
+
+def test_sample_keeps_units_together_and_follows_its_seed() -> None:
+    """About the share of the units is in it, all rows of one or none, others with another seed."""
+    hashes = np.repeat(entity_hashes(pd.Series(np.arange(5000.0))), 2)
+    first, second = (sampled(hashes, 0.2, seed) for seed in (0, 1))
+    assert (first[::2] == first[1::2]).all()
+    assert first.mean() == pytest.approx(0.2, abs=0.03)
+    assert (first & second).mean() == pytest.approx(0.04, abs=0.02)
+    assert held_out(hashes, 0.2)[first].mean() == pytest.approx(0.2, abs=0.05)
