@@ -122,6 +122,10 @@ class OrchestratorSettings(Section):
         """The page of a run in the user interface; empty when nobody said where that is."""
         return f"{self.ui_url}/#/runs/details/{run_id}" if self.ui_url and run_id else ""
 
+    def recurring_run_link(self, recurring_run_id: str) -> str:
+        """The page of a recurring run in the user interface; empty when nobody said where that is."""
+        return f"{self.ui_url}/#/recurringrun/details/{recurring_run_id}" if self.ui_url else ""
+
 
 def orchestrator_problems(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:
     """Sentences about keys that are set and mean nothing, and about keys that are missing."""

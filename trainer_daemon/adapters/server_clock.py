@@ -1,5 +1,6 @@
 """How far this machine's clock is from a server's, by the Date header that every HTTP answer carries."""
 
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -13,20 +14,21 @@ _HALF_OF_A_SECOND = timedelta(seconds=0.5)
 """The header counts whole seconds, so on average it is that late."""
 
 
-def lead_s(url: str, clock: Callable[[], datetime], *, timeout_s: float) -> float:
+def lead_s(url: str, clock: Callable[[], datetime], *, timeout_s: float, ca_file: str = "") -> float:
     """By how many seconds this machine's clock is ahead of a server's; exact to a second or so.
 
     Args:
         url: `http://` or `https://`; what it answers does not matter.
         clock: Now, in UTC.
         timeout_s: For connecting and for the answer, each.
+        ca_file: Certificates that the server's is checked against; empty for the usual ones.
 
     Raises:
         TemporaryError: There is no answer.
         PermanentError: The answer does not say when it was given.
     """
     before = clock()
-    date = _date(url, timeout_s)
+    date = _date(url, timeout_s, ca_file)
     after = clock()
     try:
         theirs = parsedate_to_datetime(date)
@@ -36,10 +38,11 @@ def lead_s(url: str, clock: Callable[[], datetime], *, timeout_s: float) -> floa
     return (before + (after - before) / 2 - theirs.astimezone(UTC) - _HALF_OF_A_SECOND).total_seconds()
 
 
-def _date(url: str, timeout_s: float) -> str:
+def _date(url: str, timeout_s: float, ca_file: str) -> str:
     """The header, empty when there is none; an error's answer has one as well."""
     try:
-        with urlopen(Request(url), timeout=timeout_s) as answer:  # noqa: S310 - the scheme was checked with the configuration
+        context = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        with urlopen(Request(url), timeout=timeout_s, context=context) as answer:  # noqa: S310 - the scheme was checked with the configuration
             return str(answer.headers.get("Date", ""))
     except HTTPError as exc:
         with exc:

@@ -21,6 +21,9 @@ _ANSWER_S_MAX = 4.0
 def clock_probes(settings: Settings, clock: Callable[[], datetime], environ: Mapping[str, str] = os.environ) -> tuple[Probe, ...]:
     """One for each server that tells its time; a single one that is skipped when there is none."""
     looks = [partial(_look, url, clock) for url in _servers(settings, environ)]
+    if settings.orchestrator.kind == "kubeflow":
+        url, ca_file = f"{settings.orchestrator.api_host}/apis/v2beta1/healthz", settings.orchestrator.ca_file
+        looks.append(partial(_look, url, clock, ca_file))
     if not looks:
         return (Probe(name="clock", look=lambda: skipped("no server is asked over HTTP that could tell the time")),)
     return tuple(Probe(name="clock", look=look) for look in looks)
@@ -39,9 +42,9 @@ def _without_user(uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], path="/health", query="").geturl()
 
 
-def _look(url: str, clock: Callable[[], datetime]) -> Finding:
+def _look(url: str, clock: Callable[[], datetime], ca_file: str = "") -> Finding:
     try:
-        lead = lead_s(url, clock, timeout_s=_ANSWER_S_MAX)
+        lead = lead_s(url, clock, timeout_s=_ANSWER_S_MAX, ca_file=ca_file)
     except (TemporaryError, PermanentError) as exc:
         return skipped(str(exc))
     return judge_lead(lead, urlsplit(url).netloc)

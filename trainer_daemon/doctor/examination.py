@@ -43,7 +43,7 @@ def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe
         clock: Now, in UTC.
     """
     settings = wanted.settings
-    workspace, pipelines, backend = workspace_probe(settings), pipelines_probe(settings), backend_of(settings)
+    workspace, pipelines, backend = workspace_probe(settings), pipelines_probe(settings), backend_of(settings, resources, clock)
     return (
         _config_probe(wanted),
         *emulator_probes(settings),

@@ -1,14 +1,20 @@
 """Which checks belong to which kind of orchestrator, and how it is opened: the one place to extend for another kind."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import assert_never
 
+from pipelines.digest import pipeline_digest
 from trainer_daemon.adapters.compiled import compiled_path
 from trainer_daemon.config import Settings
 from trainer_daemon.ports import Orchestrator
 from trainer_daemon.probing import Probe
+
+_CALL_S_MAX = 15.0
+"""So that a check ends while somebody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +30,19 @@ class Backend:
     connect: Callable[[], Orchestrator]
 
 
-def backend_of(settings: Settings) -> Backend:
-    """The configured orchestrator."""
+def backend_of(settings: Settings, resources: ExitStack, clock: Callable[[], datetime]) -> Backend:
+    """The configured orchestrator.
+
+    Args:
+        settings: All of them.
+        resources: Closes the clients that its checks open.
+        clock: Now, in UTC.
+    """
     match settings.orchestrator.kind:
         case "local":
             return _local(settings)
+        case "kubeflow":
+            return _kubeflow(settings, resources, clock)
         case kind:
             assert_never(kind)
 
@@ -43,3 +57,32 @@ def _local(settings: Settings) -> Backend:
         return LocalOrchestrator(workspace=settings.workspace, compiled=compiled)
 
     return Backend(probes=local_probes(), connect=connect)
+
+
+def _kubeflow(settings: Settings, resources: ExitStack, clock: Callable[[], datetime]) -> Backend:
+    from trainer_daemon.adapters.kubeflow import KubeflowApi
+    from trainer_daemon.adapters.kubeflow.doctor import kubeflow_probes
+    from trainer_daemon.adapters.kubeflow.library import titles
+    from trainer_daemon.orchestrator_parts import Surroundings, kubeflow_connection, open_orchestrator
+    from trainer_daemon.telemetry.logging import quiet_log
+
+    log = quiet_log()
+    wanted = settings.orchestrator
+    connection = kubeflow_connection(wanted)
+    api = KubeflowApi(replace(connection, timeout_s=min(connection.timeout_s, _CALL_S_MAX)), log=log)
+    resources.callback(api.close)
+
+    trained = frozenset(title for model in settings.models for title in titles(model.training.pipeline))
+
+    def connect() -> Orchestrator:
+        around = Surroundings(
+            workspace=settings.workspace,
+            compiled=partial(compiled_path, settings.workspace / "pipelines"),
+            code_digest=pipeline_digest(),
+            on_end=lambda _: None,
+            clock=clock,
+            log=log,
+        )
+        return open_orchestrator(wanted, around)[0]
+
+    return Backend(probes=kubeflow_probes(api, wanted, trained), connect=connect)

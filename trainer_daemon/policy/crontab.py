@@ -65,8 +65,8 @@ class _Field:
     names: Mapping[str, int] = field(default_factory=dict)
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS = (
     _Field(name="minute", allowed=range(60), every=range(60), words="0 to 59"),
     _Field(name="hour", allowed=range(24), every=range(24), words="0 to 23"),
@@ -76,14 +76,14 @@ _FIELDS = (
         allowed=range(1, 13),
         every=range(1, 13),
         words="1 to 12 or jan to dec",
-        names={name: number for number, name in enumerate(_MONTHS, start=1)},
+        names={name: number for number, name in enumerate(MONTHS, start=1)},
     ),
     _Field(
         name="day of week",
         allowed=range(8),
         every=range(7),
         words="0 to 7 or sun to sat (0 and 7 are Sunday)",
-        names={name: number for number, name in enumerate(_WEEKDAYS)},
+        names={name: number for number, name in enumerate(WEEKDAYS)},
     ),
 )
 

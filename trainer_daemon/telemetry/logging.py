@@ -60,6 +60,14 @@ def configure_logging(
     return log
 
 
+def quiet_log() -> FilteringBoundLogger:
+    """A logger that writes nothing, for commands that say themselves what their clients say with errors."""
+    silent: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.ReturnLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+    ).bind()
+    return silent
+
+
 class _Counting:
     """Counts every event, and drops what is not to be written."""
 

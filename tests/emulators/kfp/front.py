@@ -24,13 +24,15 @@ from tests.emulators.kfp.store import Store
 
 PREFIX = "/apis/v2beta1"
 CONTROL = "/control"
+VERSION = "2.15.0"
+"""That the server says it has."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def application(routes: Routes, store: Store) -> Starlette:
     """The API itself, without faults and gate."""
     api = [Route(PREFIX + path, _endpoint(handler, store), methods=[method]) for (method, path), handler in routes.items()]
-    return Starlette(routes=[*api, Route("/", _dashboard)])
+    return Starlette(routes=[*api, Route("/apis/v1beta1/healthz", _version), Route("/", _dashboard)])
 
 
 class Front:
@@ -127,6 +129,11 @@ def _endpoint(handler: Handler, store: Store) -> Endpoint:
             return exc.response()
 
     return endpoint
+
+
+async def _version(_request: Request) -> Response:
+    """What only the older API tells."""
+    return JSONResponse({"commit_sha": "unknown", "tag_name": VERSION, "multi_user": False})
 
 
 async def _dashboard(_request: Request) -> Response:

@@ -1,10 +1,12 @@
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.acceptance.harness import wait_until
 from tests.fakes import FakeOrchestrator
+from trainer_daemon.commands.opening import now
 from trainer_daemon.config import Settings, check_settings
 from trainer_daemon.doctor.hello import Hello
 from trainer_daemon.doctor.orchestrators import backend_of
@@ -62,10 +64,11 @@ def hello(orchestrator: Orchestrator, timeout_s: float = 60.0) -> Check:
 
 def test_hello_runs_on_this_machine(tmp_path: Path) -> None:
     """The real pipeline in the real orchestrator, whose own checks come out well."""
-    backend = backend_of(settings_in(tmp_path))
-    run = Hello(backend.connect, name=NAME, timeout_s=200.0)
-    started, check = examine([*backend.probes, run.probe(*backend.probes)])
-    run.close()
+    with ExitStack() as resources:
+        backend = backend_of(settings_in(tmp_path), resources, now)
+        run = Hello(backend.connect, name=NAME, timeout_s=200.0)
+        resources.callback(run.close)
+        started, check = examine([*backend.probes, run.probe(*backend.probes)])
     assert (started.name, started.status, check.status) == ("orchestrator", Status.OK, Status.OK), check.found
     assert check.found.startswith(f"run {NAME} succeeded after ")
     assert "SUCCEEDED" in (tmp_path / "var" / "runs" / NAME / "log.txt").read_text()

@@ -22,9 +22,11 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.kubeflow.credentials import Credentials
 from trainer_daemon.adapters.kubeflow.errors import Refused
+from trainer_daemon.adapters.kubeflow.recurring import pipeline_id_of, recurring_run
 from trainer_daemon.adapters.kubeflow.runs import OPEN_STATES, KfpRun, Task
 from trainer_daemon.adapters.kubeflow.transport import Transport
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.policy.recurring import RecurringRun
 
 PAGE_SIZE = 200
 """The most that the server gives at once."""
@@ -70,7 +72,7 @@ class KubeflowApi:
     def __init__(self, connection: Connection, *, log: FilteringBoundLogger) -> None:
         configuration = kfp.Configuration(host=connection.host.rstrip("/"))
         configuration.ssl_ca_cert = str(connection.ca_file) if connection.ca_file else None
-        client = kfp.ApiClient(configuration)
+        client = self._client = kfp.ApiClient(configuration)
         self._transport = client.rest_client = Transport(
             configuration,
             credentials=connection.credentials,
@@ -83,6 +85,20 @@ class KubeflowApi:
         self._pipelines = kfp.PipelineServiceApi(client)
         self._uploads = kfp.PipelineUploadServiceApi(client)
         self._runs = kfp.RunServiceApi(client)
+        self._recurring = kfp.RecurringRunServiceApi(client)
+
+    def is_multi_user(self) -> bool:
+        """Whether the server is healthy and keeps users apart, as it says itself."""
+        return bool(kfp.HealthzServiceApi(self._client).healthz_service_get_healthz().multi_user)
+
+    def version(self) -> str:
+        """Of the server; empty when it does not say. Only the older API tells it."""
+        call = partial(self._client.call_api, "/apis/v1beta1/healthz", "GET", response_type="object")
+        try:
+            told = call(_return_http_data_only=True)
+        except (Refused, TemporaryError):
+            return ""
+        return str(told.get("tag_name") or "")
 
     def find_experiment(self, name: str) -> str | None:
         """The id of an experiment."""
@@ -168,25 +184,54 @@ class KubeflowApi:
         """Put a run out of sight."""
         self._runs.run_service_archive_run(run_id)
 
+    def recurring_runs(self) -> Sequence[RecurringRun]:
+        """Every recurring run, of all experiments, with the name of its pipeline."""
+        call = partial(self._recurring.recurring_run_service_list_recurring_runs, page_size=PAGE_SIZE, **self._namespace)
+        made = list(_paged(call, "recurring_runs"))
+        names = {id_: self._pipeline_name(id_) for id_ in {pipeline_id_of(each) for each in made}}
+        return [recurring_run(each, names[pipeline_id_of(each)]) for each in made]
+
+    def disable_recurring_run(self, recurring_run_id: str) -> None:
+        """Let a recurring run start nothing any more."""
+        self._recurring.recurring_run_service_disable_recurring_run(recurring_run_id)
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.pool_manager.clear()
 
     def _list_runs(self, experiment_id: str, filter_: str) -> Iterator[KfpRun]:
-        """Page by page; an experiment that was deleted has no runs."""
+        """Page by page."""
         query = {"experiment_id": experiment_id, "filter": filter_, "page_size": PAGE_SIZE, "sort_by": "created_at asc"}
         call = partial(self._runs.run_service_list_runs, **query, **self._namespace)
-        token = ""
-        for _ in range(_PAGES_MAX):
-            page = _unless({HTTPStatus.NOT_FOUND}, partial(call, page_token=token))
-            if page is None:
-                return
-            yield from (_run(run) for run in page.runs or ())
-            token = page.next_page_token or ""
-            if not token:
-                return
-        msg = f"the list of runs of Kubeflow Pipelines does not end after {_PAGES_MAX} pages; archive or delete old runs"
-        raise TemporaryError(msg)
+        return map(_run, _paged(call, "runs"))
+
+    def _pipeline_name(self, pipeline_id: str) -> str:
+        """Empty for none, and for one that was deleted."""
+        if not pipeline_id:
+            return ""
+        found = _unless({HTTPStatus.NOT_FOUND}, lambda: self._pipelines.pipeline_service_get_pipeline(pipeline_id))
+        return found.display_name or "" if found else ""
+
+
+def _paged(call: Callable[..., Any], items: str) -> Iterator[Any]:
+    """Everything in a list of the server, page by page; in an experiment that was deleted there is nothing.
+
+    Args:
+        call: Gets the page that a token is for.
+        items: The page's attribute that holds what is listed.
+    """
+    token = ""
+    for _ in range(_PAGES_MAX):
+        page = _unless({HTTPStatus.NOT_FOUND}, partial(call, page_token=token))
+        if page is None:
+            return
+        yield from getattr(page, items) or ()
+        token = page.next_page_token or ""
+        if not token:
+            return
+    what = items.replace("_", " ")
+    msg = f"the list of {what} of Kubeflow Pipelines does not end after {_PAGES_MAX} pages; archive or delete old {what}"
+    raise TemporaryError(msg)
 
 
 def _unless(statuses: AbstractSet[int], call: Callable[[], Any]) -> Any:  # noqa: ANN401 - models of an untyped library

@@ -70,7 +70,7 @@ class Library:
         path = self._compiled(pipeline)
         spec, *platform = _read(path, pipeline)
         spec = adjusted(spec, self._adjustments)
-        name, version = _PREFIX + path.stem.lower().replace("_", "-"), version_name(spec, self._code_digest)
+        name, version = _title(path), version_name(spec, self._code_digest)
         if (name, version) not in self._known:
             self._known[name, version] = self._ids(name, version, yaml.dump_all([spec, *platform], Dumper=_DUMPER))
         pipeline_id, version_id = self._known[name, version]
@@ -93,6 +93,25 @@ class Library:
 
         version_id = found_or_made(f"version {version}", lambda: self._api.find_version(pipeline_id, version), upload)
         return pipeline_id, version_id
+
+
+def titles(pipeline: str) -> tuple[str, ...]:
+    """What a pipeline goes by on a server: uploaded by the daemon, or by somebody else under its own name.
+
+    Args:
+        pipeline: Name of one of ours, or the path of a compiled one.
+    """
+    title = _title(Path(pipeline))
+    return title, title.removeprefix(_PREFIX)
+
+
+def slug(name: str) -> str:
+    """A pipeline's name without what people vary in it: `My_Training.yaml` is `my-training`."""
+    return name.lower().removesuffix(".yaml").replace("_", "-").replace(" ", "-")
+
+
+def _title(path: Path) -> str:
+    return _PREFIX + path.stem.lower().replace("_", "-")
 
 
 def found_or_made(what: str, find: Callable[[], str | None], make: Callable[[], str | None]) -> str:
