@@ -41,6 +41,7 @@ def _examples(*lines: str) -> str:
 
 Config = Annotated[Path, typer.Option("--config", "-c", envvar="TRAINER_CONFIG", help="The configuration file.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Only this model.", show_default=False)]
+OneModel = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Which of several.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the ledger.", show_default=False)]
 CONFIG = Path("trainer.toml")
@@ -93,11 +94,9 @@ def run(
 def trigger(
     config: Config = CONFIG,
     *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME", help="Needed when several are configured.", show_default=False)
-    ] = None,
+    model: OneModel = None,
     period: Annotated[
-        str | None, typer.Option("--period", metavar="YYYY-MM", help="The drop of this month.", show_default=False)
+        str | None, typer.Option("--period", metavar="YYYY-MM", help="That of this month.", show_default=False)
     ] = None,
     drop: Annotated[
         str | None, typer.Option("--drop", metavar="URI", help="A URI, a path or a file name.", show_default=False)
@@ -131,9 +130,7 @@ def predict(
     dataset: Annotated[str, typer.Option("--dataset", metavar="URI", help="What to predict: a path, file:// or gs://.")],
     config: Config = CONFIG,
     *,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME", help="Needed when several are configured.", show_default=False)
-    ] = None,
+    model: OneModel = None,
     version: Annotated[
         int | None, typer.Option("--version", metavar="N", min=1, help="Instead of the champion.", show_default=False)
     ] = None,
@@ -240,6 +237,32 @@ def doctor(
 
     if not doctor(config=config, model=model, as_json=json, hello_s=timeout if run_hello else None):
         raise typer.Exit(FAILED)
+
+
+@app.command(
+    "import-schedule",
+    epilog=_examples(
+        "import-schedule                        # what Kubeflow Pipelines starts by itself",
+        "import-schedule monthly --disable      # one of them, by name or id",
+    ),
+)
+def import_schedule(
+    recurring_run: Annotated[str | None, typer.Argument(metavar="[RECURRING_RUN]", help="Its id or name.")] = None,
+    config: Config = CONFIG,
+    *,
+    model: OneModel = None,
+    disable: Annotated[bool, typer.Option("--disable", help="Also disable it on the server, after asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Disable without asking.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Turn a recurring run of Kubeflow Pipelines into a schedule.
+
+    Without RECURRING_RUN they are listed. The lines are printed; the configuration file is left alone.
+    """
+    from trainer_daemon.commands.import_schedule import ImportWish, import_schedule
+
+    wish = ImportWish(recurring_run=recurring_run, disable=disable, confirmed=yes)
+    import_schedule(wish, config=config, model=model, as_json=json)
 
 
 @app.command(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.notifications import Message
 from trainer_daemon.policy.observations import Champion, Observation, Outcome
+from trainer_daemon.policy.recurring import RecurringRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,3 +196,16 @@ class Registry(Protocol):
 
     def close(self) -> None:
         """Release what the adapter holds."""
+
+
+class Schedules(Protocol):
+    """What a backend starts by itself, again and again; `import-schedule` replaces it with the daemon's own schedule."""
+
+    def recurring_runs(self) -> Sequence[RecurringRun]:
+        """All of them, enabled or not."""
+
+    def disable_recurring_run(self, recurring_run_id: str) -> None:
+        """Let one start nothing any more."""
+
+    def close(self) -> None:
+        """Close the connections."""

@@ -11,6 +11,7 @@ import structlog
 
 from tests.emulators.fixtures import MakeKfpServer
 from tests.emulators.kfp_server import KfpServer
+from tests.integration.kubeflow.recurring import Stranger
 from tests.integration.orchestrator_contract import Probe, compile_probes
 from trainer_daemon.adapters.kubeflow import (
     Adjustments,
@@ -109,3 +110,11 @@ def installation(make_installation: Callable[..., Installation]) -> Installation
 def probe(tmp_path: Path) -> Probe:
     """Where the steps report."""
     return Probe(path=tmp_path / "probe.jsonl")
+
+
+@pytest.fixture
+def stranger(kfp_server: KfpServer, compiled: Path) -> Iterator[Stranger]:
+    """Somebody else on the server of `kfp_server`."""
+    made = Stranger(kfp_server, compiled / "probe.yaml")
+    yield made
+    made.close()
