@@ -97,7 +97,7 @@ class RunFolder:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._pid.unlink(missing_ok=True)
         fields = {name: getattr(work, name) for name in Work.__slots__}
-        _write_atomically(self._request, json.dumps(fields, ensure_ascii=False, indent=1))
+        _write_atomically(self._request, json.dumps(fields, ensure_ascii=False, indent=1), durably=False)
 
     def work(self) -> Work:
         """What `prepare` wrote."""
