@@ -95,9 +95,7 @@ def trigger(
     config: Config = CONFIG,
     *,
     model: OneModel = None,
-    period: Annotated[
-        str | None, typer.Option("--period", metavar="YYYY-MM", help="That of this month.", show_default=False)
-    ] = None,
+    period: Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="Of this month.", show_default=False)] = None,
     drop: Annotated[
         str | None, typer.Option("--drop", metavar="URI", help="A URI, a path or a file name.", show_default=False)
     ] = None,

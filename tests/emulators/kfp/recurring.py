@@ -134,7 +134,7 @@ def _check_trigger(trigger: Document) -> None:
         return
     cron = (trigger.get("cron_schedule") or {}).get("cron", "")
     fields = cron.split()
-    is_descriptor = len(fields) == 1 and cron.startswith("@")
+    is_descriptor = cron.startswith("@") and (len(fields) == 1 or fields[0] == "@every")
     if not is_descriptor and (len(fields) != _CRON_FIELDS or not all(map(_CRON_FIELD.fullmatch, fields))):
         refuse_invalid(
             f"Schedule cron is not a valid cron expression: expected {_CRON_FIELDS} fields, found {len(fields)}: {cron}"

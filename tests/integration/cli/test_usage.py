@@ -11,10 +11,11 @@ from tests.integration.cli.conftest import Call
 from trainer_daemon.config import load_settings
 from trainer_daemon.singleton import hold
 
+COMMANDS = ("", "run", "trigger", "status", "explain", "cancel", "doctor", "import-schedule", "setup-gcp", "init", "demo")
 HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "kfp", "alembic", "structlog", "pyarrow")
 
 
-@pytest.mark.parametrize("command", ["", "run", "trigger", "status", "explain", "cancel", "doctor", "setup-gcp", "init", "demo"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_with_examples(call: Call, command: str) -> None:
     """Every command's, in plain lines that can be copied."""
     answer = call(*command.split(), "--help")
