@@ -121,15 +121,16 @@ def test_submission_links_to_the_page_of_the_run(installation: Installation, pro
     assert outcome(adapter, RUN).reason == f"step probe failed: Error (exit code 1); see {submission.link}"
 
 
-def test_what_somebody_deleted_is_made_again(installation: Installation, probe: Probe) -> None:
-    """Experiment and version alike, by a daemon that still remembers their ids."""
+@pytest.mark.parametrize("deleted", ["experiment", "pipeline", "both"])
+def test_what_somebody_deleted_is_made_again(installation: Installation, probe: Probe, deleted: str) -> None:
+    """By a daemon that still remembers its id."""
     adapter = installation.connect()
     adapter.submit(a_request(probe, name="first"))
     api = installation.api()
-    pipeline, experiment = api.find_pipeline("trainer-probe"), api.find_experiment(EXPERIMENT)
-    assert pipeline
-    api._pipelines.pipeline_service_delete_pipeline(pipeline, cascade=True)
-    api._experiments.experiment_service_delete_experiment(experiment)
+    if deleted != "experiment":
+        api._pipelines.pipeline_service_delete_pipeline(api.find_pipeline("trainer-probe"), cascade=True)
+    if deleted != "pipeline":
+        api._experiments.experiment_service_delete_experiment(api.find_experiment(EXPERIMENT))
     eventually(lambda: _submitted(adapter.submit, a_request(probe, name="second")))
     assert outcome(adapter, "second").phase is Phase.SUCCEEDED
 

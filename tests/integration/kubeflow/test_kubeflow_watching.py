@@ -54,6 +54,8 @@ def test_end_of_a_run_costs_one_call(installation: Installation) -> None:
     seen = adapter.observe(names)
     assert (seen["model-7"].phase, seen["model-8"].reason) == (Phase.SUCCEEDED, "step train failed")
     assert {observation.phase for name, observation in seen.items() if name not in {"model-7", "model-8"}} == {Phase.RUNNING}
+    looks = len(lists_of(installation))
+    eventually(lambda: adapter.observe(names) and len(lists_of(installation)) >= looks + 3)
     by_name = [each for each in lists_of(installation) if "display_name" in each.query]
     assert len(by_name) == 2
     assert sorted(installation.changed) == ["model-7", "model-8"]
