@@ -143,6 +143,15 @@ def _submitted(submit: Callable[..., object], request: object) -> bool:
     return True
 
 
+def test_limit_of_a_misspelt_step_is_said_once(installation: Installation, probe: Probe) -> None:
+    """It would limit nothing, in silence."""
+    installation.server.execute(at_once=0)
+    adapter = installation.connect(adjustments=Adjustments(memory={"porbe": "1Gi", "probe": "2Gi"}))
+    for name in ("first", "second"):
+        adapter.submit(a_request(probe, name=name))
+    assert installation.logged("step_unknown") == [{"steps": ["porbe"], "known": ["probe", "probe_2"]}]
+
+
 def test_missing_parameter_is_refused_before_anything_is_created(installation: Installation, probe: Probe) -> None:
     """With a sentence that says what is missing."""
     with pytest.raises(PermanentError, match="requires parameter action, which was not given"):
