@@ -14,7 +14,7 @@ from trainer_daemon.singleton import hold
 HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "kfp", "alembic", "structlog", "pyarrow")
 
 
-@pytest.mark.parametrize("command", ["", "run", "trigger", "status", "explain", "cancel", "init", "demo"])
+@pytest.mark.parametrize("command", ["", "run", "trigger", "status", "explain", "cancel", "predict", "init", "demo"])
 def test_help_teaches_with_examples(call: Call, command: str) -> None:
     """Every command's, in plain lines that can be copied."""
     answer = call(*command.split(), "--help")

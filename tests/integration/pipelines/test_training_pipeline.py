@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 
 from pipelines.digest import pipeline_digest
 from pipelines.parameters import RunIdentity
@@ -94,25 +93,6 @@ def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(compiled: Path, 
 def test_hello_runs(compiled: Path, tmp_path: Path) -> None:
     """The smallest pipeline proves a backend."""
     assert "hello, world" in execute(compiled / "hello.yaml", {"name": "world"}, tmp_path / "root")
-
-
-def test_compiling_twice_gives_equal_files(compiled: Path, tmp_path: Path) -> None:
-    """A compiled pipeline depends on the code alone."""
-    python("-m", "pipelines", "compile", "--out", str(tmp_path))
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        path.name: path.read_text() for path in compiled.iterdir()
-    }
-
-
-def test_compiled_pipeline_installs_nothing_and_never_caches_effects(compiled: Path, tmp_path: Path) -> None:
-    """Steps run from the image alone; steps that write to MLflow run every time."""
-    assert "pip install" not in (compiled / "training.yaml").read_text()
-    tasks = yaml.safe_load((compiled / "training.yaml").read_text())["root"]["dag"]["tasks"]
-    cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
-    assert cached == {"load-and-preprocess-data", "train-model"}
-    python("-m", "pipelines", "compile", "--out", str(tmp_path), "--image", "registry.example/trainer:1")
-    executors = yaml.safe_load((tmp_path / "training.yaml").read_text())["deploymentSpec"]["executors"]
-    assert {executor["container"]["image"] for executor in executors.values()} == {"registry.example/trainer:1"}
 
 
 def test_digest_follows_the_code_of_every_module(tmp_path: Path) -> None:
