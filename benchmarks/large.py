@@ -1,4 +1,4 @@
-"""A drop of millions of rows: seconds and peak memory of every step of training and prediction, executed as a run of the daemon is."""
+"""A drop of millions of rows: seconds and peak memory of every step of training and prediction, run as the daemon runs them."""
 
 import hashlib
 import re
