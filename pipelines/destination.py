@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -48,14 +48,14 @@ class Destination:
             BadSettings: The place is of an unknown kind.
             FileExistsError: Somebody else wrote there meanwhile; Google Cloud Storage only.
         """
-        parts = urlsplit(self.uri)
-        if parts.scheme not in {"file", "gs"} or not parts.path.endswith(SUFFIXES):
+        scheme = self.uri.partition("://")[0]
+        if scheme not in {"file", "gs"} or not self.uri.endswith(SUFFIXES):
             msg = f"{self.uri} cannot be written: only .parquet and .csv under file:// and gs:// are supported"
             raise BadSettings(msg)
         with self._scratch(run_key) as scratch:
-            with _table_file(scratch, Path(parts.path).suffix) as write:
+            with _table_file(scratch, PurePosixPath(self.uri).suffix) as write:
                 yield write
-            self.checksum = _checksum(scratch, "crc32c:" if parts.scheme == "gs" else "sha256:")
+            self.checksum = _checksum(scratch, "crc32c:" if scheme == "gs" else "sha256:")
             self._publish(scratch)
 
     @contextmanager

@@ -100,13 +100,18 @@ def upload_google_object(path: Path, uri: str, checksum: str) -> None:
             say(f"{uri} holds these bytes already")
             return
         generation = int(found.generation) if found is not None else 0
-        try:
-            client.bucket(bucket).blob(name).upload_from_filename(str(path), if_generation_match=generation, checksum="crc32c")
-        except PreconditionFailed as exc:
-            ours = client.bucket(bucket).get_blob(name)  # perhaps an upload of ours whose answer was lost
-            if ours is None or _content(ours) != checksum:
-                msg = f"{uri} was written by somebody else meanwhile; nothing of it was changed"
-                raise FileExistsError(msg) from exc
+        _upload(client.bucket(bucket).blob(name), path, checksum, replaces=generation)
+
+
+def _upload(blob: Blob, path: Path, checksum: str, *, replaces: int) -> None:
+    """Write the object if the generation that it is to replace is still the current one; 0 when there is none."""
+    try:
+        blob.upload_from_filename(str(path), if_generation_match=replaces, checksum="crc32c")
+    except PreconditionFailed as exc:
+        found = blob.bucket.get_blob(blob.name)  # perhaps an upload of ours whose answer was lost
+        if found is None or _content(found) != checksum:
+            msg = f"gs://{blob.bucket.name}/{blob.name} was written by somebody else meanwhile; nothing of it was changed"
+            raise FileExistsError(msg) from exc
 
 
 def _content(blob: Blob) -> str:

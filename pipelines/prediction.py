@@ -126,8 +126,8 @@ def check_columns(names: Sequence[str], served: Served) -> None:
     alike = {name: other for name in missing if (other := find_column(names, name)) is not None}
     hint = f" ({quoted(list(alike.values()))} is spelled differently)" if alike else ""
     msg = (
-        f"the columns do not fit {served.title}: {quoted(missing)} missing{hint}; correct the file, or use a version that was trained "
-        "on such columns"
+        f"the columns do not fit {served.title}: {quoted(missing)} missing{hint}; "
+        "correct the file, or use a version that was trained on such columns"
     )
     raise BadDrop(msg)
 

@@ -110,13 +110,17 @@ def _metrics_table(candidate: Scores, champion: ChampionScores | None) -> str:
         note = f"Champion: version {champion.version}" + (
             f", which could not be scored: {champion.error}" if champion.error else ""
         )
-    key = '<span class="key-a">candidate</span></th><th><span class="key-b">champion</span>'
+    key = '<span class="key-a">candidate</span></th><th><span class="key-b">champion</span></th><th>difference'
     return f'<table><tr><th>metric</th><th>{key}</th></tr>{rows}</table><p class="soft">{escape(note)}</p>'
 
 
 def _metric_row(name: str, candidate: float | None, champion: float | None) -> str:
     emphasis = ' class="better"' if _better(name, candidate, champion) else ""
-    return f"<tr><td>{name}</td><td{emphasis}>{_number(candidate)}</td><td>{_number(champion)}</td></tr>"
+    difference = "" if candidate is None or champion is None else f"{candidate - champion:+.4f}"
+    return (
+        f"<tr><td>{name}</td><td{emphasis}>{_number(candidate)}</td><td>{_number(champion)}</td>"
+        f"<td{emphasis}>{difference}</td></tr>"
+    )
 
 
 def _better(name: str, candidate: float | None, champion: float | None) -> bool:

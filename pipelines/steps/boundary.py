@@ -18,8 +18,13 @@ from pipelines.progress import peak_mib, say
 
 Files = TypeVar("Files")
 _GARBAGE_THRESHOLD = 200_000
-_THREADS = "2"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_THREADS: Mapping[str, str] = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2"),
+    # threads that wait for each other by spinning take the processor from those they wait for: on a machine that has other
+    # work, boosting took 20 times as long
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""Read by the libraries when they are loaded."""
 
 
 @contextmanager
@@ -35,8 +40,8 @@ def step(name: str, identity: RunIdentity, drops: Sequence[Mapping[str, Any]]) -
         The drops, oldest first.
     """
     say(f"{name} of {identity.run_name}, attempt {identity.attempt}")
-    for variable in _THREAD_VARIABLES:
-        os.environ.setdefault(variable, _THREADS)
+    for variable, value in _THREADS.items():
+        os.environ.setdefault(variable, value)
     # importing makes hundreds of thousands of objects that live as long as the process: looking for garbage among them,
     # meanwhile and once more at exit, costs a short step a fifth of its time
     gc.set_threshold(_GARBAGE_THRESHOLD)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow.parquet as pq
 
 from pipelines import tracking
 from pipelines.parameters import Drop, RunIdentity
@@ -57,5 +57,6 @@ def register_model(identity: RunIdentity, drops: Sequence[Drop], files: Register
 
 
 def _example(holdout: Path, schema: Schema) -> Mapping[str, Any]:
-    row = pd.read_parquet(holdout, columns=list(schema.features)).iloc[0]
-    return {name: None if pd.isna(row[name]) else row[name] for name in schema.features}
+    """The first row alone, however many there are."""
+    first = next(pq.ParquetFile(holdout).iter_batches(batch_size=1, columns=list(schema.features)))
+    return dict(first.to_pylist()[0])

@@ -13,6 +13,8 @@ from tests.emulators.kfp_server import KfpServer
 from trainer_daemon.demo_data import monthly_drop
 
 MEMORY_MIB_MAX = 200
+PATIENCE_S = 270.0
+"""Steps are processes of their own, and start slowly on a busy machine."""
 
 
 def on_kubeflow(make_workspace: MakeWorkspace, server: KfpServer, **orchestrator: object) -> Workspace:
@@ -27,7 +29,7 @@ def test_monthly_drops_become_runs_decisions_and_a_champion(make_workspace: Make
     workspace = on_kubeflow(make_workspace, kfp_server)
     for month, name in enumerate(("2025_03", "2025_05")):
         workspace.drop(f"churn_data_{name}.csv", monthly_drop(drift=month / 2, seed=1))
-    assert workspace.run_until_idle() == 0
+    assert workspace.run_until_idle(PATIENCE_S) == 0
     status = workspace.status()
     assert [(run["period"], run["state"]) for run in status["runs"]] == [("2025-03", "PROMOTED"), ("2025-05", "PROMOTED")]
     assert status["champion"] == {"version": "2", "run": status["runs"][1]["name"]}
@@ -51,10 +53,10 @@ def test_daemon_killed_during_a_run_goes_on_with_it(make_workspace: MakeWorkspac
     workspace = on_kubeflow(make_workspace, kfp_server)
     workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     daemon = workspace.start()
-    wait_until(lambda: workspace.logged("run_submitted"), "the run is submitted")
+    wait_until(lambda: workspace.logged("run_submitted"), "the run is submitted", PATIENCE_S)
     daemon.kill()
     daemon.wait(10)
-    assert workspace.run_until_idle() == 0
+    assert workspace.run_until_idle(PATIENCE_S) == 0
     assert [run["state"] for run in workspace.status()["runs"]] == ["PROMOTED"]
     assert kfp_server.request_counts()["POST /runs"] == 1
     assert workspace.logged("run_lost") == []
@@ -65,7 +67,7 @@ def test_lost_reply_leaves_one_run(make_workspace: MakeWorkspace, kfp_server: Kf
     workspace = on_kubeflow(make_workspace, kfp_server)
     kfp_server.lose_replies("POST /runs", times=1)
     workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
-    assert workspace.run_until_idle() == 0
+    assert workspace.run_until_idle(PATIENCE_S) == 0
     assert kfp_server.request_counts()["POST /runs"] == 1
     assert len(look(workspace.root).versions) == 1
     assert workspace.logged("reconcile_deferred") == []
@@ -78,9 +80,9 @@ def test_corrected_upload_ends_and_archives_the_run_that_is_under_way(
     workspace = on_kubeflow(make_workspace, kfp_server, archive_superseded=True)
     workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     daemon = workspace.start()
-    wait_until(lambda: workspace.logged("run_submitted"), "the first run is submitted")
+    wait_until(lambda: workspace.logged("run_submitted"), "the first run is submitted", PATIENCE_S)
     workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=2))
-    wait_until(lambda: workspace.logged("candidate_promoted"), "the corrected drop is promoted", 120)
+    wait_until(lambda: workspace.logged("candidate_promoted"), "the corrected drop is promoted", PATIENCE_S)
     daemon.terminate()
     assert daemon.wait(10) == 0
     status = workspace.status()
@@ -105,7 +107,7 @@ def test_credential_that_is_refused_waits_for_a_person_and_fails_no_run(
     assert line["severity"] == "ERROR"
     wait_until(lambda: workspace.logged("reconcile_deferred"), "the run waits")
     token.write_text("right")
-    wait_until(lambda: workspace.logged("candidate_promoted"), "the drop is promoted", 120)
+    wait_until(lambda: workspace.logged("candidate_promoted"), "the drop is promoted", PATIENCE_S)
     daemon.terminate()
     assert daemon.wait(10) == 0
     assert (len(workspace.logged("credential_refused")), workspace.logged("run_failed")) == (1, [])

@@ -217,6 +217,23 @@ def test_run_of_replaced_bytes_is_never_promoted_even_when_it_finished_first(wor
         first, second = (ledger.run(key) for key in world.registry.versions)
     assert (first.state, second.state) == (RunState.SUPERSEDED, RunState.PROMOTED)
     assert world.registry.moves == [("", "2")]
+    assert world.orchestrator.archived == [first.name]
+
+
+def test_state_that_is_not_known_is_said_once(world: World) -> None:
+    """However often the run is looked at; another one is said again."""
+    world.arrive(a_drop())
+    with Ledger(world.url) as ledger:
+        reconciler = world.reconciler(ledger, Countdown())
+        while not world.orchestrator.requests:
+            reconciler.step()
+        (name,) = world.orchestrator.requests
+        world.orchestrator.phases[name] = Phase.UNKNOWN
+        for state in ("FOO", "FOO", "BAR"):
+            world.orchestrator.reasons[name] = state
+            assert reconciler.step() == Wait(polling=True)
+    told = [call.kwargs["reason"] for call in world.log.calls if call.kwargs["event"] == "run_state_unknown"]
+    assert told == ["FOO", "BAR"]
 
 
 def test_champion_that_moves_between_decision_and_promotion_is_respected(world: World) -> None:

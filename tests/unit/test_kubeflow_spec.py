@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trainer_daemon.adapters.kubeflow.spec import Adjustments, adjusted, arguments, version_name
+from trainer_daemon.adapters.kubeflow.spec import Adjustments, adjusted, arguments, step_names, version_name
 from trainer_daemon.errors import PermanentError
 
 
@@ -103,6 +103,12 @@ def test_retries_are_by_step_and_never_of_a_group() -> None:
     assert found["train-model"]["retryPolicy"]["maxRetryCount"] == 3
     assert "retryPolicy" not in found["say-hello"]
     assert "retryPolicy" not in found["condition-1"]
+
+
+def test_limits_of_steps_that_do_not_exist_are_found() -> None:
+    """However the name is written; `default` is none."""
+    adjustments = Adjustments(cpu={"default": "1", "train_model": "2"}, memory={"train_modl": "1Gi"}, retries={"say-hello": 1})
+    assert adjustments.unknown_steps(step_names(a_spec())) == ["train_modl"]
 
 
 def test_version_is_named_by_what_is_executed() -> None:

@@ -51,12 +51,13 @@ def predict(wish: PredictWish, *, config: Path, model: str | None, as_json: bool
     """
     session = open_session(config)
     settings = session.model(session.one_model(model))
+    place = _place(wish.out, settings.name, session)
     dataset = _dataset(wish.dataset, settings)
     mlflow = session.settings.mlflow
     log = configure_logging(level="warning", format="console", stream=sys.stderr)
     with closing(MlflowRegistry(mlflow, log=log)) as registry:
         job = _job(settings, dataset, _version(registry, session, settings.name, wish.version))
-        out = _out(wish.out, job, session)
+        out = _out(place, job, session)
         ended = threading.Event()
         with closing(_orchestrator(session, job, ended, log)) as orchestrator, showing(session) as progress:
             predicting = Predicting(
@@ -122,14 +123,20 @@ def _job(settings: ModelSettings, dataset: DatasetVersion, version: str) -> Pred
     return PredictionJob(model=settings.name, version=version, dataset=dataset, code_digest=pipeline_digest(), data=data)
 
 
-def _out(word: str | None, job: PredictionJob, session: Session) -> str:
+def _place(word: str | None, model: str, session: Session) -> str:
+    """The URI of the file or the folder that the predictions go to."""
     settings = session.settings
-    if word is None and settings.orchestrator.kind != "local":
+    if word is not None:
+        return as_uri(word, "--out")
+    if settings.orchestrator.kind != "local":
         msg = "is needed: the steps run elsewhere and cannot write into this machine's workspace; name gs://bucket/folder"
         raise typer.BadParameter(msg, param_hint="--out")
-    folder = settings.workspace / "predictions" / job.model
-    out = destination(folder.as_uri() if word is None else as_uri(word, "--out"), job)
-    buckets = {model.name: (model.bucket, model.drops) for model in settings.models}
+    return (settings.workspace / "predictions" / model).as_uri()
+
+
+def _out(place: str, job: PredictionJob, session: Session) -> str:
+    out = destination(place, job)
+    buckets = {model.name: (model.bucket, model.drops) for model in session.settings.models}
     if reason := clash(out, job.dataset.uri, buckets):
         msg = f"predictions must not be written to {out}: {reason}"
         raise typer.BadParameter(msg, param_hint="--out")

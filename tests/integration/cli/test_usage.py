@@ -11,7 +11,20 @@ from tests.integration.cli.conftest import Call
 from trainer_daemon.config import load_settings
 from trainer_daemon.singleton import hold
 
-COMMANDS = ("", "run", "trigger", "status", "explain", "cancel", "doctor", "import-schedule", "setup-gcp", "init", "demo")
+COMMANDS = (
+    "",
+    "run",
+    "trigger",
+    "status",
+    "explain",
+    "cancel",
+    "predict",
+    "doctor",
+    "import-schedule",
+    "setup-gcp",
+    "init",
+    "demo",
+)
 HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "kfp", "alembic", "structlog", "pyarrow")
 
 

@@ -79,9 +79,11 @@ def test_expired_token_is_one_error_and_no_reason_to_fail(installation: Installa
     adapter.submit(a_request(probe, action="sleep", seconds=0.5))
     installation.server.require_tokens("better")
     eventually(lambda: refused(adapter))
+    before = installation.server.request_counts()["GET /runs"]
     for _ in range(3):
         with pytest.raises(TemporaryError, match=r"does not take the daemon's credential: .* 401 .*token has expired"):
             adapter.submit(a_request(probe))
+    assert installation.server.request_counts()["GET /runs"] == before + 3, "the same token is not tried twice"
     (line,) = installation.logged("credential_refused")
     assert "renew it, or correct orchestrator.auth" in line["reason"]
     assert "good" not in line["reason"]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.kubeflow.conftest import Installation
 from tests.integration.kubeflow.stranger import answering
-from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually
+from tests.integration.orchestrator_contract import RUN, Probe, a_request
 from trainer_daemon.errors import PermanentError, TemporaryError
 
 
@@ -114,22 +114,21 @@ def _quietly(work: object) -> None:
 
 
 def test_connection_that_was_closed_meanwhile_is_opened_again(installation: Installation) -> None:
-    """For what can be asked again; a create is never sent twice by itself."""
-    adapter = installation.connect()
-    adapter.observe([RUN])
+    """Once, for what can be asked again."""
+    api = installation.api()
     installation.server.cut("GET /experiments", times=1)
-    adapter.observe([RUN])
+    assert api.find_experiment("nothing") is None
     installation.server.cut("GET /experiments", times=2)
-    eventually(lambda: _is_cut_off(adapter.observe))
+    with pytest.raises(TemporaryError, match=r"GET /apis/v2beta1/experiments of Kubeflow Pipelines was cut off"):
+        api.find_experiment("nothing")
 
 
-def _is_cut_off(observe: object) -> bool:
-    assert callable(observe)
-    try:
-        observe([RUN])
-    except TemporaryError as exc:
-        return "was cut off" in str(exc)
-    return False
+def test_create_is_never_sent_twice_by_itself(installation: Installation) -> None:
+    """It may have happened."""
+    installation.server.cut("POST /experiments", times=1)
+    with pytest.raises(TemporaryError, match="was cut off"):
+        installation.api().create_experiment("tests")
+    assert installation.server.request_counts()["POST /experiments"] == 1
 
 
 def test_host_that_is_not_there_is_named(installation: Installation) -> None:

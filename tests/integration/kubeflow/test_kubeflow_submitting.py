@@ -121,15 +121,16 @@ def test_submission_links_to_the_page_of_the_run(installation: Installation, pro
     assert outcome(adapter, RUN).reason == f"step probe failed: Error (exit code 1); see {submission.link}"
 
 
-def test_what_somebody_deleted_is_made_again(installation: Installation, probe: Probe) -> None:
-    """Experiment and version alike, by a daemon that still remembers their ids."""
+@pytest.mark.parametrize("deleted", ["experiment", "pipeline", "both"])
+def test_what_somebody_deleted_is_made_again(installation: Installation, probe: Probe, deleted: str) -> None:
+    """By a daemon that still remembers its id."""
     adapter = installation.connect()
     adapter.submit(a_request(probe, name="first"))
     api = installation.api()
-    pipeline, experiment = api.find_pipeline("trainer-probe"), api.find_experiment(EXPERIMENT)
-    assert pipeline
-    api._pipelines.pipeline_service_delete_pipeline(pipeline, cascade=True)
-    api._experiments.experiment_service_delete_experiment(experiment)
+    if deleted != "experiment":
+        api._pipelines.pipeline_service_delete_pipeline(api.find_pipeline("trainer-probe"), cascade=True)
+    if deleted != "pipeline":
+        api._experiments.experiment_service_delete_experiment(api.find_experiment(EXPERIMENT))
     eventually(lambda: _submitted(adapter.submit, a_request(probe, name="second")))
     assert outcome(adapter, "second").phase is Phase.SUCCEEDED
 
@@ -140,6 +141,15 @@ def _submitted(submit: Callable[..., object], request: object) -> bool:
     except TemporaryError:  # the server calls a deleted version its own mistake
         return False
     return True
+
+
+def test_limit_of_a_misspelt_step_is_said_once(installation: Installation, probe: Probe) -> None:
+    """It would limit nothing, in silence."""
+    installation.server.execute(at_once=0)
+    adapter = installation.connect(adjustments=Adjustments(memory={"porbe": "1Gi", "probe": "2Gi"}))
+    for name in ("first", "second"):
+        adapter.submit(a_request(probe, name=name))
+    assert installation.logged("step_unknown") == [{"steps": ["porbe"], "known": ["probe", "probe_2"]}]
 
 
 def test_missing_parameter_is_refused_before_anything_is_created(installation: Installation, probe: Probe) -> None:

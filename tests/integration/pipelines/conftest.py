@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.parameters import RunIdentity
+from tests.integration.pipelines.executing import python
 from tests.integration.pipelines.registry import Registry
 
 _NUMBERS = itertools.count()
@@ -32,3 +33,11 @@ def registry(mlflow_folder: Path) -> Registry:
             artifact_location=(mlflow_folder / "artifacts").as_uri(),
         )
     )
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of compiled pipelines."""
+    folder = tmp_path_factory.mktemp("compiled")
+    python("-m", "pipelines", "compile", "--out", str(folder))
+    return folder

@@ -2,45 +2,19 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 
 from pipelines.digest import pipeline_digest
 from pipelines.parameters import RunIdentity
+from tests.integration.pipelines.executing import execute, python
 from tests.integration.pipelines.registry import Registry
 from trainer_daemon.demo_data import monthly_drop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own use of SQLAlchemy
-
-EXECUTE = """
-import json, sys
-from kfp import components, local
-local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[3], raise_on_error=True)
-components.load_component_from_file(sys.argv[1])(**json.loads(sys.argv[2]))
-"""
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of compiled pipelines."""
-    folder = tmp_path_factory.mktemp("compiled")
-    python("-m", "pipelines", "compile", "--out", str(folder))
-    return folder
-
-
-def python(*arguments: str, fails: bool = False) -> str:
-    """Run a Python process to its end and return all it printed."""
-    done = subprocess.run(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=110
-    )
-    assert (done.returncode != 0) == fails, done.stdout
-    return done.stdout
 
 
 def request(identity: RunIdentity, path: Path, period: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any parameter
@@ -55,11 +29,6 @@ def request(identity: RunIdentity, path: Path, period: str, **changes: Any) -> d
         "champion_schema": {},
         **changes,
     }
-
-
-def execute(pipeline: Path, parameters: dict[str, Any], root: Path, *, fails: bool = False) -> str:
-    """Run a compiled pipeline in a process of its own."""
-    return python("-c", EXECUTE, str(pipeline), json.dumps(parameters), str(root), fails=fails)
 
 
 def test_two_months_become_two_versions_and_the_second_is_compared_with_the_first(
@@ -124,25 +93,6 @@ def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(compiled: Path, 
 def test_hello_runs(compiled: Path, tmp_path: Path) -> None:
     """The smallest pipeline proves a backend."""
     assert "hello, world" in execute(compiled / "hello.yaml", {"name": "world"}, tmp_path / "root")
-
-
-def test_compiling_twice_gives_equal_files(compiled: Path, tmp_path: Path) -> None:
-    """A compiled pipeline depends on the code alone."""
-    python("-m", "pipelines", "compile", "--out", str(tmp_path))
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        path.name: path.read_text() for path in compiled.iterdir()
-    }
-
-
-def test_compiled_pipeline_installs_nothing_and_never_caches_effects(compiled: Path, tmp_path: Path) -> None:
-    """Steps run from the image alone; steps that write to MLflow run every time."""
-    assert "pip install" not in (compiled / "training.yaml").read_text()
-    tasks = yaml.safe_load((compiled / "training.yaml").read_text())["root"]["dag"]["tasks"]
-    cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
-    assert cached == {"load-and-preprocess-data", "train-model"}
-    python("-m", "pipelines", "compile", "--out", str(tmp_path), "--image", "registry.example/trainer:1")
-    executors = yaml.safe_load((tmp_path / "training.yaml").read_text())["deploymentSpec"]["executors"]
-    assert {executor["container"]["image"] for executor in executors.values()} == {"registry.example/trainer:1"}
 
 
 def test_digest_follows_the_code_of_every_module(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def test_page_is_whole_and_shows_both_models() -> None:
     page = Balance()
     page.feed(render_report(HEAD, SCORES, ChampionScores(version="7", scores=WORSE)))
     assert page.open == []
-    assert {f"{SCORES.defined['log_loss']:.4f}", f"{WORSE.defined['log_loss']:.4f}", "Champion: version 7"} <= set(page.texts)
+    ours, theirs = SCORES.defined["log_loss"], WORSE.defined["log_loss"]
+    assert {f"{ours:.4f}", f"{theirs:.4f}", f"{ours - theirs:+.4f}", "Champion: version 7"} <= set(page.texts)
 
 
 def test_page_loads_nothing() -> None:

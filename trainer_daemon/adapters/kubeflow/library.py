@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.kubeflow.api import KubeflowApi
-from trainer_daemon.adapters.kubeflow.spec import Adjustments, adjusted, version_name
+from trainer_daemon.adapters.kubeflow.spec import Adjustments, adjusted, step_names, version_name
 from trainer_daemon.errors import PermanentError, TemporaryError
 
 _PREFIX = "trainer-"
@@ -56,6 +56,7 @@ class Library:
         self._code_digest = code_digest
         self._log = log
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        self._has_checked_steps = False
 
     def edition(self, pipeline: str) -> Edition:
         """The version of a pipeline as it is to be executed here.
@@ -69,6 +70,7 @@ class Library:
         """
         path = self._compiled(pipeline)
         spec, *platform = _read(path, pipeline)
+        self._check_steps(path)
         spec = adjusted(spec, self._adjustments)
         name, version = _title(path), version_name(spec, self._code_digest)
         if (name, version) not in self._known:
@@ -79,6 +81,15 @@ class Library:
     def forget(self) -> None:
         """Somebody deleted something on the server: look again."""
         self._known.clear()
+
+    def _check_steps(self, path: Path) -> None:
+        """Say once which limits are for steps that no pipeline beside this one has either: a misspelt step has none."""
+        if self._has_checked_steps:
+            return
+        self._has_checked_steps = True
+        steps = {name for other in {path, *path.parent.glob("*.yaml")} for name in _steps_of(other)}
+        if unknown := self._adjustments.unknown_steps(steps):
+            self._log.warning("step_unknown", steps=unknown, known=sorted(step.replace("-", "_") for step in steps))
 
     def _ids(self, name: str, version: str, text: str) -> tuple[str, str]:
         pipeline_id = found_or_made(
@@ -129,6 +140,14 @@ def found_or_made(what: str, find: Callable[[], str | None], make: Callable[[], 
         return found
     msg = f"Kubeflow Pipelines has {what}, and does not list it; does it belong to another namespace?"
     raise TemporaryError(msg)
+
+
+def _steps_of(path: Path) -> set[str]:
+    """None of a file that is no pipeline: other things may lie in the folder."""
+    try:
+        return step_names(_read(path, path.stem)[0])
+    except PermanentError:
+        return set()
 
 
 def _read(path: Path, pipeline: str) -> list[dict[str, Any]]:

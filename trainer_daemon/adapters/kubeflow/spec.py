@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -41,6 +42,15 @@ class Adjustments:
     memory: Mapping[str, str] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
 
+    def unknown_steps(self, known: AbstractSet[str]) -> list[str]:
+        """Steps in the tables that no pipeline has.
+
+        Args:
+            known: See `step_names`.
+        """
+        named = {*self.cpu, *self.memory, *self.retries} - {DEFAULT_STEP}
+        return sorted(name for name in named if name.replace("_", "-") not in known)
+
 
 def adjusted(spec: Mapping[str, Any], adjustments: Adjustments) -> dict[str, Any]:
     """A copy of a compiled pipeline with the adjustments made; the original is left alone."""
@@ -52,6 +62,11 @@ def adjusted(spec: Mapping[str, Any], adjustments: Adjustments) -> dict[str, Any
     for task in _tasks(result):
         _adjust_task(task, steps, adjustments)
     return result
+
+
+def step_names(spec: Mapping[str, Any]) -> set[str]:
+    """The steps of a pipeline, as the compiler writes their names."""
+    return {label.removeprefix("exec-") for label in spec.get("deploymentSpec", {}).get("executors", {})}
 
 
 def version_name(spec: Mapping[str, Any], code_digest: str) -> str:

@@ -136,9 +136,8 @@ class Transport(RESTClientObject):  # type: ignore[misc] # the library has no ty
     def _send(self, method: str, url: str, headers: dict[str, str], given: Mapping[str, Any]) -> Answer:
         if extra := self._cookies():
             headers["Cookie"] = "; ".join(cookie for cookie in (headers.get("Cookie", ""), extra) if cookie)
-        attempts = (
-            2 if method == "GET" else 1
-        )  # a kept connection may have been closed by the other side; asking again is harmless
+        # a kept connection may have been closed by the other side; asking again is harmless, creating again is not
+        attempts = 2 if method == "GET" else 1
         while True:
             attempts -= 1
             try:

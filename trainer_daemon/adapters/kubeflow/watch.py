@@ -1,8 +1,8 @@
 """One look at all open runs, shared by every model: who asks in between is answered from it.
 
-How often is decided here: two seconds after something changed, then ever more rarely up to half a minute. A look is one list call
-per page of open runs; a run that was open and is not listed any more has ended, and is asked for by its name. So nothing is ever
-said to have vanished because a list left it out.
+How often is decided here: two seconds after a run or one of its tasks changed, then ever more rarely up to half a minute. A look
+is one list call per page of open runs; a run that was open and is not listed any more has ended, and is asked for by its name. So
+nothing is ever said to have vanished because a list left it out.
 """
 
 import threading
@@ -118,7 +118,8 @@ class Watch:
         before, now_known = self._known, {name: self._follow(name, self._known.get(name)) for name in self._asked_at}
         changed = [name for name, run in now_known.items() if name in before and _state(before[name]) != _state(run)]
         self._known = now_known
-        self._interval_s = self._look_s[0] if changed else min(self._interval_s * LOOK_GROWTH, self._look_s[1])
+        moved = changed or any(_progress(before.get(name)) != _progress(run) for name, run in now_known.items())
+        self._interval_s = self._look_s[0] if moved else min(self._interval_s * LOOK_GROWTH, self._look_s[1])
         self._looked_at = self._clock()
         return changed
 
@@ -145,6 +146,11 @@ class Watch:
         if others and first is not None:
             self._log.warning("run_duplicated", run=name, run_id=first.id, terminated=[other.id for other in others])
         return first
+
+
+def _progress(run: KfpRun | None) -> object:
+    """What tells that a run goes on, besides its own state."""
+    return [(task.id, task.state) for task in run.tasks] if run else None
 
 
 def _state(run: KfpRun | None) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -141,6 +142,8 @@ def execute(folder: RunFolder, work: Work) -> None:
     from kfp import local
     from kfp.local import pipeline_orchestrator
 
+    # of every step: that its image is not Python's own, and that its resources and its name mean nothing here
+    warnings.filterwarnings("ignore", module=r"kfp\.local")
     spec = read_spec(Path(work.compiled))
     local.init(
         runner=local.SubprocessRunner(use_venv=False),

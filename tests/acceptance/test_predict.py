@@ -1,0 +1,136 @@
+"""`trainer-daemon predict` as a process: killed, repeated, and beside a daemon at work."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.acceptance.harness import TOOL, Workspace, wait_until
+from trainer_daemon.demo_data import monthly_drop
+
+TIMEOUT_S = 200
+
+
+def command(workspace: Workspace, dataset: Path, *options: str) -> list[str | Path]:
+    """The command line; JSON on standard output."""
+    return [TOOL, "predict", "--config", workspace.config, "--dataset", dataset, "--json", *options]
+
+
+def predict(workspace: Workspace, dataset: Path, *options: str) -> dict[str, Any]:
+    """Call it and wait for the answer."""
+    done = subprocess.run(
+        command(workspace, dataset, *options),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def predict_runs(workspace: Workspace) -> list[Path]:
+    """The folders of runs that predict."""
+    return sorted((workspace.root / "var" / "runs").glob("churn-predict-*"))
+
+
+def champion(workspace: Workspace) -> None:
+    """Train one month."""
+    workspace.drop("churn_data_2025_01.csv", monthly_drop(drift=0.0, seed=1))
+    assert workspace.run_until_idle(200) == 0
+
+
+def a_data_set(workspace: Workspace, rows: int) -> Path:
+    """Customers outside the bucket."""
+    path = workspace.root / "customers of may.csv"
+    path.write_text(monthly_drop(drift=0.5, seed=5, rows=rows))
+    return path
+
+
+def kill_command(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
+    """Only the command dies; the run goes on without it."""
+    del workspace
+    child.kill()
+
+
+def kill_everything(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
+    """The machine dies."""
+    child.kill()
+    workspace.kill_tree()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kill", [kill_command, kill_everything])
+def test_killed_in_the_middle_and_repeated_there_is_one_run_and_one_file(
+    workspace: Workspace, kill: Callable[[Workspace, "subprocess.Popen[bytes]"], None]
+) -> None:
+    """The repetition follows the run, or begins it again under its name; a third call only finds the predictions."""
+    champion(workspace)
+    rows = 60_000
+    dataset = a_data_set(workspace, rows)
+    with (workspace.root / "predict.log").open("wb") as log:
+        child = subprocess.Popen(command(workspace, dataset), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    wait_until(lambda: any("predicting " in _log(run) for run in predict_runs(workspace)), "the step predicts", TIMEOUT_S)
+    kill(workspace, child)
+    child.wait(10)
+
+    answer = predict(workspace, dataset)
+    out = Path(answer["predictions"].removeprefix("file://"))
+    assert answer["rows"] == pq.read_metadata(out).num_rows == rows
+    assert [run.name for run in predict_runs(workspace)] == [answer["run"]]
+    assert list(out.parent.iterdir()) == [out]
+    again = predict(workspace, dataset)
+    assert (again["existed"], again["run"]) == (True, answer["run"])
+    wait_until(lambda: not workspace.processes(), "nothing is left running")
+
+
+def _log(run: Path) -> str:
+    log = run / "log.txt"
+    return log.read_text() if log.exists() else ""
+
+
+@pytest.mark.timeout(900)
+def test_beside_a_daemon_at_work_neither_disturbs_the_other(workspace: Workspace) -> None:
+    """The daemon trains its drop, knows of no prediction, and ends none; the version is the one of the call."""
+    champion(workspace)
+    dataset = a_data_set(workspace, 2000)
+    daemon = workspace.start()
+    wait_until(lambda: workspace.logged("daemon_started")[1:], "the daemon is up")
+    workspace.drop("churn_data_2025_02.csv", monthly_drop(drift=1.0, seed=2))
+    wait_until(lambda: len(workspace.logged("run_submitted")) > 1, "a run is under way")
+    csv = workspace.root / "scores.csv"
+    answer = predict(workspace, dataset, "--version", "1", "--out", os.fspath(csv))
+    assert (answer["version"], answer["rows"]) == ("1", len(csv.read_text().splitlines()) - 1)
+    wait_until(lambda: workspace.logged("candidate_promoted")[1:], "the daemon has decided", TIMEOUT_S)
+    daemon.terminate()
+    assert daemon.wait(60) == 0
+    assert [run["period"] for run in workspace.status()["runs"]] == ["2025-01", "2025-02"]
+    assert not [line for line in workspace.events() if "predict" in json.dumps(line)]
+
+
+@pytest.mark.timeout(900)
+def test_refused_data_is_one_sentence_and_exit_code_1(workspace: Workspace) -> None:
+    """The columns are named, nothing is written, and the second call starts nothing."""
+    champion(workspace)
+    dataset = workspace.root / "other.csv"
+    dataset.write_text("Tenure,Price\n1,2\n3,4\n")
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            command(workspace, dataset), capture_output=True, text=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        said.append(done.stderr.splitlines()[-1])
+    assert said[0] == said[1]
+    assert said[0].startswith(
+        "error: the data cannot be predicted: the columns do not fit version 1 of churn: 'MonthlyCharges', "
+    )
+    assert len(predict_runs(workspace)) == 1
+    assert not [path for path in (workspace.root / "var" / "predictions").rglob("*") if path.is_file()]
