@@ -27,7 +27,8 @@ demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
 test: setup ## every test, unit to acceptance
-	@$(PYTEST) -n 2 --dist worksteal tests
+	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
+	@$(PYTEST) -n 2 --dist worksteal tests/integration tests/acceptance
 
 check: setup ## what needs no server: lint, types, layers, unit tests
 	@$(BIN)/ruff check .

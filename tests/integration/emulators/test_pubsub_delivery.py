@@ -180,3 +180,16 @@ def test_messages_of_one_key_are_delivered_one_after_another(make_line: MakeLine
     line.hold(heads[:1], seconds=0)
     line.ack(heads[1:])
     assert sorted(each.message.data for each in line.pull(2)) == [b"0", b"3"]
+
+
+def test_retained_messages_tell_when_they_were_acknowledged(make_line: MakeLine) -> None:
+    """Those that were; without retention nothing is remembered of them."""
+    line, forgetful = make_line(retain_acked_messages=True), make_line()
+    for each in (line, forgetful):
+        each.publish(b"acked", kind="test")
+        each.ack(each.pull())
+        each.publish(b"waiting")
+    (acked,) = line.server.acked(line.subscription)
+    assert (acked.data, acked.attributes) == ("acked", {"kind": "test"})
+    assert abs(acked.at - time.time()) < 120
+    assert forgetful.server.acked(forgetful.subscription) == []
