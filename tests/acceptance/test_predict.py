@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import TOOL, Workspace, wait_until
+from tests.emulators.kfp_server import KfpServer
 from trainer_daemon.demo_data import monthly_drop
 
 TIMEOUT_S = 200
@@ -134,3 +136,26 @@ def test_refused_data_is_one_sentence_and_exit_code_1(workspace: Workspace) -> N
     )
     assert len(predict_runs(workspace)) == 1
     assert not [path for path in (workspace.root / "var" / "predictions").rglob("*") if path.is_file()]
+
+
+@pytest.mark.timeout(900)
+def test_on_kubeflow_a_killed_call_and_a_lost_reply_leave_one_run(make_workspace: MakeWorkspace, kfp_server: KfpServer) -> None:
+    """The run is found by its name on the server, whose create may be answered to nobody."""
+    workspace = make_workspace(training={"estimator": "logistic_regression"})
+    champion(workspace)
+    keys = {"kind": "kubeflow", "host": kfp_server.host, "image": "trainer:1"}
+    section = "\n[orchestrator]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()) + "\n"
+    workspace.config.write_text(workspace.config.read_text() + section)
+    dataset, out = a_data_set(workspace, 2000), workspace.root / "out"
+    kfp_server.lose_replies("POST /runs", times=1)
+    with (workspace.root / "predict.log").open("wb") as log:
+        child = subprocess.Popen(
+            command(workspace, dataset, "--out", f"{out}/"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    wait_until(lambda: kfp_server.request_counts()["POST /runs"], "the run is created", TIMEOUT_S)
+    child.kill()
+    child.wait(10)
+    answer = predict(workspace, dataset, "--out", f"{out}/")
+    assert answer["rows"] == 2000
+    assert kfp_server.request_counts()["POST /runs"] == 1
+    assert [path.as_uri() for path in out.iterdir()] == [answer["predictions"]]
