@@ -163,7 +163,7 @@ def test_killed_worker_is_temporary_and_replaced(stub: StubServer, connect: Conn
 
 
 def test_worker_killed_between_calls_is_replaced(stub: StubServer, connect: Connect) -> None:
-    """At most one call fails."""
+    """A call that begins after its end does not notice."""
     registry = connect(stub.uri)
     registry.champion("churn")
     workers()[0].kill()

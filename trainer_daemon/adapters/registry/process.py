@@ -155,7 +155,10 @@ class _Process:
 
     @property
     def ended(self) -> bool:
-        return self._process.poll() is not None
+        """Its end of the pipe is closed; `Popen.poll` says None as long as another thread waits for the process."""
+        pipe = select.poll()
+        pipe.register(self._replies, 0)  # a hang-up is told without being asked for
+        return bool(pipe.poll(0))
 
     def send(self, request: Mapping[str, object]) -> None:
         try:
