@@ -52,7 +52,8 @@ class SetsBlindly(SimulatedRegistry):
         del model, expected
         before = self.aliases.get("champion", "")
         self.aliases["champion"] = version
-        self.moves.append((before, version))
+        if before != version:
+            self.moves.append((before, version))
         return version
 
 
@@ -100,7 +101,7 @@ class PromotesUnwritten(Reconciler):
 class NeverLooksAgain(Reconciler):
     """Promotes what was current when it looked, not what is current now."""
 
-    def _require_current(self, run: Run) -> None:
+    def _require_wanted(self, run: Run) -> None:
         """Trust the look."""
 
 

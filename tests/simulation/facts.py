@@ -66,6 +66,7 @@ class Facts:
 
     Attributes:
         drops: URI and checksum of what each run trained on, oldest first.
+        decided: Champion and candidate of every decision to promote.
         lines_lost: How many log lines can be missing at most: a process that is killed after a write tells nothing of it.
     """
 
@@ -74,6 +75,7 @@ class Facts:
     runs: dict[str, RunRow]
     drops: dict[str, list[tuple[str, str]]]
     moves: list[Move]
+    decided: set[tuple[str, str]]
     reigns: list[Reign]
     lines: list[Line]
     storage: Storage
@@ -93,6 +95,7 @@ def gather(world: World) -> Facts:
         runs={row[0]: RunRow(*row) for row in _rows(ledger, ", ".join(RunRow._fields), "run")},
         drops=_drops(ledger),
         moves=[Move(*row) for row in _rows(ledger, ", ".join(Move._fields), "transition", order="id")],
+        decided=set(ledger.execute("SELECT champion_version, candidate_version FROM decision WHERE verdict = 'promote'")),
         reigns=[Reign(*row) for row in _rows(ledger, "version, cause", "champion", order="id")],
         lines=[Line(str(call.kwargs["event"]), str(call.kwargs.get("run", ""))) for call in world.log.calls],
         storage=world.storage,

@@ -59,12 +59,14 @@ def every_run_is_over(facts: Facts) -> Iterator[str]:
 
 def every_drop_has_an_outcome(facts: Facts) -> Iterator[str]:
     """What is in the bucket was trained and decided, or somebody said why not (G1, G2)."""
+    # a window's older month that changed while it was read ends the run of the newer one: known, see test_known_holes
+    excused = ("backlog", "holds other bytes") if facts.setting.window_months > 1 else ("backlog",)
     for stored in facts.storage.objects.values():
         event = facts.events.get(stored.event_id)
         if event is None or (event.outcome in {"skipped", "rejected"} and event.why):
             continue
         runs = [run for run in facts.runs.values() if (stored.drop.uri, stored.drop.checksum) in facts.drops[run.key]]
-        if not any(run.state in DECIDED or "backlog" in run.error for run in runs):
+        if not any(run.state in DECIDED or any(why in run.error for why in excused) for run in runs):
             told = ", ".join(f"{_shown(run)} {run.state} ({run.error})" for run in runs) or "no run"
             yield f"{stored.drop.ref} has {told}"
 
@@ -110,6 +112,15 @@ def nobody_is_suspected_falsely(facts: Facts) -> Iterator[str]:
     for reign in facts.reigns:
         if reign.cause == "external" and reign.version not in facts.registry.by_hand:
             yield f"version {reign.version or '(nobody)'} is said to be moved by hand, moved were {facts.registry.by_hand}"
+
+
+def promotions_replace_whom_they_were_decided_against(facts: Facts) -> Iterator[str]:
+    """The alias moves from the champion of the decision, or not at all (G5)."""
+    if facts.tally.lost_ledgers:
+        return
+    for before, version in facts.registry.moves:
+        if (before, version) not in facts.decided:
+            yield f"version {version} replaced {before or 'nobody'}, decided was {sorted(facts.decided)}"
 
 
 def promotions_are_moves(facts: Facts) -> Iterator[str]:
@@ -193,6 +204,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     bad_drops_are_never_decided,
     alias_and_ledger_agree,
     nobody_is_suspected_falsely,
+    promotions_replace_whom_they_were_decided_against,
     promotions_are_moves,
     transitions_follow_moves,
     every_change_has_one_line,

@@ -44,6 +44,15 @@ def wrong_with_runs(cluster: Cluster, registry: SimulatedRegistry, *, alone: boo
             yield "one_version_per_run_key", f"{versions} versions of {key}"
 
 
+def wrong_with_ended_runs(ledger: sqlite3.Connection, cluster: Cluster, *, alone: bool) -> Wrong:
+    """What the ledger calls ended does not go on; see `wrong_with_runs` for `alone`."""
+    for execution in cluster.running if alone else ():
+        key = execution.request.parameters["run_key"]
+        (state,) = ledger.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
+        if state not in {"QUEUED", "RUNNING"}:
+            yield "ended_runs_do_not_run", f"{execution.request.name} runs, the ledger says it is {state}"
+
+
 def wrong_with_promotion(ledger: sqlite3.Connection, promotion: Promotion) -> Wrong:
     """It was decided, with evidence, against this champion; its bytes are current, and nobody has asked to end the run."""
     query = """

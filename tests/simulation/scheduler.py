@@ -9,18 +9,26 @@ from tests.simulation.choices import JUMPS_S, LINKS, MONTHS, PASSES_S, Choice, F
 from tests.simulation.world import DAEMONS, World
 
 T = TypeVar("T")
-UPLOADS_MAX = 6
-CONTENTS = 6
+UPLOADS_MAX = 7
+CONTENTS = 4
+MONTHS_WEIGHTS = (3, 3, 2, 1)
 CALLS_MAX = 16
 CHANGES_WEIGHTS = (8, 5, 3, 1)
 AMONG_CHANGES = 0.8
 """Most trouble is with calls that change something: a crash between two questions is one before the next change."""
 LOST_LEDGERS = 0.1
-STEPS_MIN, STEPS_MAX = 8, 60
+STEPS_MIN, STEPS_MAX = 15, 90
 ALWAYS = frozenset({Kind.LISTEN, Kind.LIST, Kind.RECONCILE, Kind.UPLOAD, Kind.RUN_PROGRESSES, Kind.MESSAGE_DELIVERED})
 """Without these nothing happens at all; every other kind is left out of some histories, so that the rest gets room."""
 SOMETIMES = 0.6
-FAULT_RATES = (0.0, 0.05, 0.15, 0.4)
+FAULT_RATES = (0.02, 0.15, 0.35, 0.6)
+DELICATE_RATE = 0.5
+"""How likely trouble is, at least, in a step that has more than one effect."""
+_DELICATE = """
+    SELECT 1 FROM run r WHERE r.ending <> '' AND r.state IN ('QUEUED', 'RUNNING', 'TRAINED')
+        OR r.state = 'TRAINED' AND EXISTS (SELECT 1 FROM decision d WHERE d.run_key = r.key AND d.attempt = r.attempt)
+        OR r.state IN ('RUNNING', 'TRAINED') AND EXISTS (
+            SELECT 1 FROM run_drop u JOIN current_drop c ON c.uri = u.uri AND c.checksum <> u.checksum WHERE u.run_key = r.key)"""
 NESTED = (Kind.UPLOAD, Kind.UPLOAD, Kind.LISTEN, Kind.LIST, Kind.OPERATOR_CANCELS, Kind.ALIAS_MOVED, Kind.RUN_PROGRESSES)
 HEARD = ((Kind.LIST,), (Kind.MESSAGE_DELIVERED, Kind.LISTEN))
 
@@ -66,15 +74,24 @@ class Scheduler:
         weights = {kind: weight for kind, weight in _weights(world).items() if weight and kind in self._kinds}
         kind = self._random.choices(list(weights), list(weights.values()))[0]
         choice = self._choice(kind, world)
-        if kind in DAEMONS and self._random.random() < self._fault_rate:
+        if kind in DAEMONS and self._random.random() < self._rate(kind, world):
             return replace(choice, faults=(self._fault(world),))
         return choice
+
+    def _rate(self, kind: Kind, world: World) -> float:
+        """How likely trouble is in the next step."""
+        return max(self._fault_rate, DELICATE_RATE) if self._is_delicate(kind, world) else self._fault_rate
+
+    def _is_delicate(self, kind: Kind, world: World) -> bool:
+        """Whether this step is about to promote something, or to end it."""
+        return kind is Kind.RECONCILE and world.database.connection.execute(_DELICATE).fetchone() is not None
 
     def _choice(self, kind: Kind, world: World) -> Choice:
         draw = self._random
         replica = draw.randrange(world.setting.replicas)
         which = draw.randrange(_operands(kind, world))
-        return Choice(kind=kind, replica=replica, month=draw.randrange(len(MONTHS)), content=draw.randrange(CONTENTS), which=which)
+        month = draw.choices(range(len(MONTHS)), MONTHS_WEIGHTS)[0]
+        return Choice(kind=kind, replica=replica, month=month, content=draw.randrange(CONTENTS), which=which)
 
     def _fault(self, world: World) -> Fault:
         draw = self._random

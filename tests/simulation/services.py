@@ -63,6 +63,7 @@ class SimulatedRegistry(FakeRegistry):
         """Its version goes, and the alias with it."""
         version = self.aliases.pop("champion", "")
         if version:
+            self.created[self.key_of(version)] -= 1
             self.versions = {key: found for key, found in self.versions.items() if found != version}
             self.deleted.add(version)
             self.by_hand.append("")

@@ -106,7 +106,13 @@ class World:
             self._daemon(choice)
         else:
             self._happen(choice)
+        self._look_around()
+
+    def _look_around(self) -> None:
+        """What must hold after every step."""
         for invariant, facts in moments.wrong_with_runs(self.cluster, self.registry, alone=self._alone):
+            self.violate(invariant, facts)
+        for invariant, facts in moments.wrong_with_ended_runs(self.database.connection, self.cluster, alone=self._alone):
             self.violate(invariant, facts)
 
     def violate(self, invariant: str, facts: str) -> None:
@@ -289,9 +295,9 @@ class World:
         if name != "promote":
             return
         version, expected = str(arguments[1]), str(named["expected"])
-        if self.registry.aliases.get("champion") == version:
-            return  # it is there already, the rest is being finished
         key = self.registry.key_of(version)
+        if not key or self.registry.aliases.get("champion") == version:
+            return  # it is gone, and will be refused; or it is there already, and the rest is being finished
         promotion = moments.Promotion(key=key, version=version, expected=expected)
         for invariant, facts in moments.wrong_with_promotion(self.database.connection, promotion):
             self.violate(invariant, facts)

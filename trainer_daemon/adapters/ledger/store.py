@@ -14,7 +14,7 @@ from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import Event, Rejection
+from trainer_daemon.policy.events import Event, Rejection, drop_event_id
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -28,7 +28,7 @@ class Change:
     """What else a move between states writes; None leaves a column as it is.
 
     Attributes:
-        reopen_event: The run's event is pending again, so that its drop gets another run.
+        reopen_event: The event of the run's drop is pending again, so that it gets another run.
     """
 
     error: str | None = None
@@ -194,7 +194,14 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
     if change.reopen_event:
-        connection.execute(update(events).where(events.c.id == run.event_id).values(outcome="pending", run_key=""))
+        _reopen(connection, run)
+
+
+def _reopen(connection: Connection, run: Run) -> None:
+    """Have the run's drop get another one: by the run's own event, unless that was about another month of its window."""
+    (uri,) = connection.execute(select(events.c.uri).where(events.c.id == run.event_id)).one()
+    event_id = run.event_id if uri in {"", run.drop.uri} else drop_event_id(run.model, run.drop)
+    connection.execute(update(events).where(events.c.id == event_id).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:
