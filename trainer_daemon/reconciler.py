@@ -261,6 +261,8 @@ class Reconciler:
                 log.warning("run_lost")
             case RunState.PROMOTED:
                 log.info("candidate_promoted", model_version=run.model_version)
+            case RunState.REJECTED:
+                log.info("candidate_rejected", model_version=run.model_version)
             case _:
                 log.info("run_queued")
 

@@ -1,9 +1,8 @@
 """Parts with one bug each, to see that the simulator finds it; each class replaces the part it derives from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.replica import Makers
@@ -18,7 +17,14 @@ from trainer_daemon.ports import Delivery, RunRequest, Submission
 from trainer_daemon.reconciler import Reconciler
 from trainer_daemon.subscriber import Subscriber
 
-# the parts of a replica are typed `Any` there, since each is wrapped; here they are what a bug reaches for
+_CHAMPIONS = {
+    "alias_and_ledger_agree",
+    "nobody_is_suspected_falsely",
+    "promotions_replace_whom_they_were_decided_against",
+    "promotions_are_moves",
+}
+_PROMOTIONS = {"replaced_bytes_are_never_promoted", "ended_runs_are_never_promoted"}
+_EVENTS = {"acknowledged_messages_are_recorded", "every_version_is_recorded_once", "every_drop_is_found"}
 
 
 class AcksFirst(Subscriber):
@@ -179,33 +185,34 @@ class Bug:
 
     Attributes:
         makers: The parts, one of them with the bug.
+        breaks: The promises that it may break.
         histories: Within so many it must be found.
     """
 
-    name: str
     makers: Makers
+    breaks: frozenset[str]
     histories: int
 
-
-def _bug(histories: int, **makers: Any) -> Bug:  # noqa: ANN401 - any part
-    (part,) = makers.values()
-    return Bug(name=part.__name__, makers=Makers(**makers), histories=histories)
+    @property
+    def name(self) -> str:
+        """The name of the part that has it."""
+        return next(part.__name__ for part in astuple(self.makers) if part.__module__ == __name__)
 
 
 BUGS: tuple[Bug, ...] = (
-    _bug(100, subscriber=AcksFirst),
-    _bug(100, cluster=NeverFinds),
-    _bug(100, registry=SetsBlindly),
-    _bug(100, reconciler=WritesPromotionFirst),
-    _bug(100, reconciler=EndsFirst),
-    _bug(100, reconciler=NeverDooms),
-    _bug(100, reconciler=PromotesUnwritten),
-    _bug(100, reconciler=NeverLooksAgain),
-    _bug(100, reconciler=RemembersChampion),
-    _bug(100, ledger=RenamesEvents),
-    _bug(100, ledger=ForgetsCorrections),
-    _bug(100, ledger=ForgetsAttempts),
-    _bug(100, registry=BelievesAnything),
-    _bug(100, intake=ListsOnce),
-    _bug(100, subscriber=TrustsTheStream),
+    Bug(makers=Makers(subscriber=AcksFirst), breaks=frozenset({"acknowledged_messages_are_recorded"}), histories=20),
+    Bug(makers=Makers(cluster=NeverFinds), breaks=frozenset({"names_are_executed_once"}), histories=50),
+    Bug(makers=Makers(registry=SetsBlindly), breaks=frozenset(_CHAMPIONS), histories=400),
+    Bug(makers=Makers(reconciler=WritesPromotionFirst), breaks=frozenset(_CHAMPIONS), histories=100),
+    Bug(makers=Makers(reconciler=EndsFirst), breaks=frozenset({"ended_runs_do_not_run", "one_run_at_a_time"}), histories=100),
+    Bug(makers=Makers(reconciler=NeverDooms), breaks=frozenset({"every_drop_has_an_outcome"}), histories=400),
+    Bug(makers=Makers(reconciler=PromotesUnwritten), breaks=frozenset({"promotions_are_decided_first"}), histories=20),
+    Bug(makers=Makers(reconciler=NeverLooksAgain), breaks=frozenset(_PROMOTIONS), histories=400),
+    Bug(makers=Makers(reconciler=RemembersChampion), breaks=frozenset({"alias_and_ledger_agree"}), histories=100),
+    Bug(makers=Makers(ledger=RenamesEvents), breaks=frozenset(_EVENTS), histories=20),
+    Bug(makers=Makers(ledger=ForgetsCorrections), breaks=frozenset({*_PROMOTIONS, "every_drop_has_an_outcome"}), histories=100),
+    Bug(makers=Makers(ledger=ForgetsAttempts), breaks=frozenset({"everything_comes_to_rest"}), histories=50),
+    Bug(makers=Makers(registry=BelievesAnything), breaks=frozenset({"promotions_have_evidence"}), histories=50),
+    Bug(makers=Makers(intake=ListsOnce), breaks=frozenset({"every_drop_is_found"}), histories=20),
+    Bug(makers=Makers(subscriber=TrustsTheStream), breaks=frozenset({"everything_comes_to_rest"}), histories=50),
 )

@@ -107,7 +107,15 @@ class Plan:
     choices: tuple[Choice, ...]
 
 
-LINKS = ("daemon-ledger", "daemon-orchestrator", "daemon-registry", "daemon-bucket", "daemon-pubsub", "run-registry", "run-bucket")
+LINKS = (
+    "daemon-ledger",
+    "daemon-orchestrator",
+    "daemon-registry",
+    "daemon-bucket",
+    "daemon-pubsub",
+    "run-registry",
+    "run-bucket",
+)
 JUMPS_S = (86_400, -3_600, 600, -30)
 PASSES_S = (15, 120, 4_000)
 MONTHS = ("2025-01", "2025-02", "2025-03", "2025-04")

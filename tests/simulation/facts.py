@@ -15,6 +15,7 @@ class EventRow(NamedTuple):
     """A row of table `event`."""
 
     id: str
+    source: str
     kind: str
     uri: str
     checksum: str
@@ -54,10 +55,11 @@ class Reign(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A log line: its event, and the run it is about."""
+    """A log line: its event, and the run or the drop's event that it is about."""
 
     event: str
     run: str
+    event_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +93,15 @@ def gather(world: World) -> Facts:
     ledger = world.database.connection
     return Facts(
         setting=world.setting,
-        events={row[0]: EventRow(*row) for row in _rows(ledger, 'id, kind, uri, checksum, "force", outcome, why', "event")},
+        events={
+            row[0]: EventRow(*row) for row in _rows(ledger, 'id, source, kind, uri, checksum, "force", outcome, why', "event")
+        },
         runs={row[0]: RunRow(*row) for row in _rows(ledger, ", ".join(RunRow._fields), "run")},
         drops=_drops(ledger),
         moves=[Move(*row) for row in _rows(ledger, ", ".join(Move._fields), "transition", order="id")],
         decided=set(ledger.execute("SELECT champion_version, candidate_version FROM decision WHERE verdict = 'promote'")),
         reigns=[Reign(*row) for row in _rows(ledger, "version, cause", "champion", order="id")],
-        lines=[Line(str(call.kwargs["event"]), str(call.kwargs.get("run", ""))) for call in world.log.calls],
+        lines=[Line(*(str(call.kwargs.get(name, "")) for name in Line._fields)) for call in world.log.calls],
         storage=world.storage,
         mail=world.mail,
         cluster=world.cluster,

@@ -7,15 +7,16 @@ remembered until a table that its statements name is written; every write and ev
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
 from trainer_daemon.adapters.ledger import Ledger
-from trainer_daemon.adapters.ledger.database import _begin_immediately
+from trainer_daemon.adapters.ledger.database import _begin_immediately, translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.tables import metadata
 
@@ -32,6 +33,7 @@ class Database:
         event.listen(self.engine, "begin", _begin_immediately)
         event.listen(self.engine, "before_cursor_execute", self._note)
         self.empty()
+        self.reader = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def empty(self) -> None:
         """Begin again."""
@@ -69,10 +71,15 @@ class SimulatedLedger(Ledger):
     def __init__(self, database: Database) -> None:  # super().__init__ would open and migrate a database of its own
         self._database = database
         self._engine = database.engine
-        self._reads = database.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """The next daemon uses the same connection."""
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One connection that stays open; preparing one for each question would cost as much as the question."""
+        with translated():
+            yield self._database.reader
 
 
 def _remembering(name: str) -> Callable[..., Any]:

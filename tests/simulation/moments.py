@@ -25,32 +25,32 @@ def wrong_with_ack(ledger: sqlite3.Connection, event_id: str) -> Wrong:
         yield "acknowledged_messages_are_recorded", f"{event_id} is acknowledged and not in the ledger"
 
 
-def wrong_with_runs(cluster: Cluster, registry: SimulatedRegistry, *, alone: bool) -> Wrong:
-    """Names are executed once, one run at a time, and a key has one version.
-
-    Args:
-        cluster: The orchestrator.
-        registry: The registry.
-        alone: No request of an earlier time can start a run that the daemon has forgotten.
-    """
+def wrong_with_runs(cluster: Cluster, registry: SimulatedRegistry) -> Wrong:
+    """Names are executed once, and a key has one version."""
     for name, times in cluster.executed.items():
         if times > 1 + cluster.vanished[name]:
             yield "names_are_executed_once", f"{name} was started {times} times and deleted {cluster.vanished[name]} times"
-    if alone and len(cluster.running) > 1:
-        names = ", ".join(execution.request.name for execution in cluster.running)
-        yield "one_run_at_a_time", f"the orchestrator runs {names}"
     for key, versions in registry.created.items():
         if versions > 1:
             yield "one_version_per_run_key", f"{versions} versions of {key}"
 
 
-def wrong_with_ended_runs(ledger: sqlite3.Connection, cluster: Cluster, *, alone: bool) -> Wrong:
-    """What the ledger calls ended does not go on; see `wrong_with_runs` for `alone`."""
-    for execution in cluster.running if alone else ():
-        key = execution.request.parameters["run_key"]
-        (state,) = ledger.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
+def wrong_with_executions(ledger: sqlite3.Connection, cluster: Cluster) -> Wrong:
+    """What the ledger calls ended does not go on, and it knows of one run at a time.
+
+    A run that was submitted by a process that died before it wrote so is QUEUED; it is adopted when it is its turn.
+    """
+    states = {execution.request.name: _state(ledger, execution.request.parameters["run_key"]) for execution in cluster.running}
+    for name, state in states.items():
         if state not in {"QUEUED", "RUNNING"}:
-            yield "ended_runs_do_not_run", f"{execution.request.name} runs, the ledger says it is {state}"
+            yield "ended_runs_do_not_run", f"{name} runs, the ledger says it is {state}"
+    if sum(state == "RUNNING" for state in states.values()) > 1:
+        yield "one_run_at_a_time", f"{', '.join(states)} run"
+
+
+def _state(ledger: sqlite3.Connection, key: str) -> str:
+    (state,) = ledger.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
+    return str(state)
 
 
 def wrong_with_promotion(ledger: sqlite3.Connection, promotion: Promotion) -> Wrong:

@@ -111,6 +111,7 @@ class Scheduler:
         if kind is Kind.UPLOAD:
             yield from (self._choice(heard, world) for heard in draw.choice(HEARD))
 
+
 def _weights(world: World) -> dict[Kind, float]:
     """How likely each kind is as the next step; 0 where it is impossible."""
     tally, mail, cluster, registry = world.tally, world.mail, world.cluster, world.registry

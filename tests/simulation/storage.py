@@ -126,9 +126,12 @@ class Mail:
         waiting: Published, delivered to nobody.
         leased: Delivered, not acknowledged.
         on_ack: Told of every message before it is acknowledged.
+        heard_since: When the first stream was opened.
     """
 
     on_ack: Callable[[Message], None]
+    clock: Callable[[], datetime]
+    heard_since: datetime | None = None
     waiting: list[Message] = field(default_factory=list)
     leased: dict[str, Message] = field(default_factory=dict)
     acked: list[Message] = field(default_factory=list)
@@ -178,6 +181,7 @@ class SimulatedSubscription:
         del on_arrival  # the scheduler decides who looks when
         self.stream = Stream(on_end=on_end)
         self._mail.streams.append(self.stream)
+        self._mail.heard_since = self._mail.heard_since or self._mail.clock()
 
     def probe(self) -> None:
         """A stream that went silent passes: only its silence tells."""

@@ -48,6 +48,7 @@ class Tally:
     late_submits: int = 0
     late_promotions: int = 0
     late_tags: int = 0
+    jumps: int = 0
     fires: int = 0
     requests: int = 0
 
@@ -77,7 +78,7 @@ class World:
         self.registry = self.makers.registry()
         self.wire = Wire(apply=self.apply, on_call=self._on_call)
         self.cluster: Cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
-        self.mail = Mail(on_ack=self._on_ack)
+        self.mail = Mail(on_ack=self._on_ack, clock=self.clock)
         self.people = SimulatedLedger(self.database)
         self.replicas: list[Replica | None] = [None] * self.setting.replicas
         self._busy: set[tuple[int, str]] = set()
@@ -109,10 +110,12 @@ class World:
         self._look_around()
 
     def _look_around(self) -> None:
-        """What must hold after every step."""
-        for invariant, facts in moments.wrong_with_runs(self.cluster, self.registry, alone=self._alone):
+        """What must hold after every step; only a request of an earlier time can start a run that nobody knows of."""
+        for invariant, facts in moments.wrong_with_runs(self.cluster, self.registry):
             self.violate(invariant, facts)
-        for invariant, facts in moments.wrong_with_ended_runs(self.database.connection, self.cluster, alone=self._alone):
+        if self.tally.late_submits or self.tally.lost_ledgers:
+            return
+        for invariant, facts in moments.wrong_with_executions(self.database.connection, self.cluster):
             self.violate(invariant, facts)
 
     def violate(self, invariant: str, facts: str) -> None:
@@ -124,18 +127,14 @@ class World:
         """Whether every reconciler waits, and will until something happens."""
         return all(self.waits.get(number) is not None for number in range(len(self.replicas)))
 
-    @property
-    def _alone(self) -> bool:
-        """Whether a run under way can only be one that the ledger knows of."""
-        return not (self.tally.late_submits or self.tally.lost_ledgers)
-
     # daemons
 
     def _daemon(self, choice: Choice) -> None:
         """A round of one of a daemon's threads; a thread that is in the middle of one makes no other."""
         number = choice.replica % len(self.replicas)
         place = (number, _THREAD[choice.kind])
-        if place in self._busy:
+        starting = self.replicas[number] is None and any(busy == number for busy, _ in self._busy)
+        if place in self._busy or starting:
             return
         self._busy.add(place)
         try:
@@ -258,6 +257,7 @@ class World:
             stream.on_end()
 
     def _jump(self, seconds: int) -> None:
+        self.tally.jumps += 1
         self.ahead += timedelta(seconds=seconds)
 
     def pass_time(self, seconds: int) -> None:
@@ -282,6 +282,7 @@ class World:
         for number in range(len(self.replicas)):
             self.kill(number)
         self.database.empty()
+        self.log.calls.clear()  # what was told of the old one can be held against nothing any more
         self.tally.lost_ledgers += 1
 
     # what must hold at the moment of a call

@@ -28,7 +28,7 @@ class Change:
     """What else a move between states writes; None leaves a column as it is.
 
     Attributes:
-        reopen_event: The event of the run's drop is pending again, so that it gets another run.
+        reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
     """
 
     error: str | None = None
@@ -193,15 +193,19 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         raise StaleStateError(msg) from exc
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
-    if change.reopen_event:
-        _reopen(connection, run)
+    if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED}:
+        _reopen(connection, run, again=change.reopen_event)
 
 
-def _reopen(connection: Connection, run: Run) -> None:
-    """Have the run's drop get another one: by the run's own event, unless that was about another month of its window."""
+def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
+    """Have what ended for its own drop's sake decided anew: the other month that began it, and the drop if it is still wanted."""
     (uri,) = connection.execute(select(events.c.uri).where(events.c.id == run.event_id)).one()
-    event_id = run.event_id if uri in {"", run.drop.uri} else drop_event_id(run.model, run.drop)
-    connection.execute(update(events).where(events.c.id == event_id).values(outcome="pending", run_key=""))
+    by_another = uri not in {"", run.drop.uri}
+    reopened = [run.event_id] if again or by_another else []
+    if again and by_another:
+        reopened.append(drop_event_id(run.model, run.drop))
+    if reopened:
+        connection.execute(update(events).where(events.c.id.in_(reopened)).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:
