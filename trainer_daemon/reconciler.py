@@ -259,10 +259,9 @@ class Reconciler:
                 log.warning("run_reevaluated")
             case RunState.QUEUED if run.state is RunState.RUNNING and not action.next_attempt:
                 log.warning("run_lost")
-            case RunState.PROMOTED:
-                log.info("candidate_promoted", model_version=run.model_version)
-            case RunState.REJECTED:
-                log.info("candidate_rejected", model_version=run.model_version)
+            case RunState.PROMOTED | RunState.REJECTED:
+                event = "candidate_promoted" if action.to is RunState.PROMOTED else "candidate_rejected"
+                log.info(event, model_version=run.model_version)
             case _:
                 log.info("run_queued")
 
@@ -292,7 +291,7 @@ class Reconciler:
         )
 
     def _require_wanted(self, run: Run) -> None:
-        """Newer bytes or an operator's request may have been recorded while the registry was being asked; then they come first."""
+        """Newer bytes, or an operator's wish to end it, may have been recorded while the registry was asked: they come first."""
         now_there = self._ledger.current(run.model, [drop.uri for drop in run.drops])
         if any(now_there.get(drop.uri, drop).checksum != drop.checksum for drop in run.drops):
             msg = f"newer bytes arrived for run {run.name}"

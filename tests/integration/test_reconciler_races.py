@@ -1,6 +1,7 @@
 """What happens between two calls of one step, and after a crash that left something half done; found by the simulator."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,24 @@ def test_correction_is_trained_when_the_newer_month_that_was_to_hold_it_is_bad(w
     world.arrive(a_drop("2025-03", content="b", generation="2"), a_drop("2025-04", content="x"))
     world.live()
     assert {"2025-03b 2025-04x", "2025-02a 2025-03b"} <= trained(world)
+
+
+def test_rejection_that_a_lost_ledger_adopts_is_told_as_one(world: World, tmp_path: Path) -> None:
+    """It was decided before, so nothing is decided again, and the log does not call it queued."""
+    original = world.finish
+
+    def finish(request: Any) -> None:  # noqa: ANN401 - the world's call
+        original(request)
+        key = request.parameters["run_key"]
+        if request.parameters["champion_version"]:
+            worse = {"log_loss": 0.9, "roc_auc": 0.8}
+            world.registry.evaluations[key] = replace(world.registry.evaluations[key], candidate=worse)
+
+    world.finish = finish  # type: ignore[method-assign]
+    for ledger in ("ledger.db", "new.db"):
+        world.url = f"sqlite:///{tmp_path / ledger}"
+        world.log.calls.clear()
+        world.arrive(a_drop("2025-03"), a_drop("2025-05"))
+        world.live()
+    told = [call.kwargs["event"] for call in world.log.calls]
+    assert (told.count("candidate_rejected"), told.count("run_queued")) == (1, 2)

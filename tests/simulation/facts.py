@@ -17,8 +17,6 @@ class EventRow(NamedTuple):
     id: str
     source: str
     kind: str
-    uri: str
-    checksum: str
     force: bool
     outcome: str
     why: str

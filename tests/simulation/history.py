@@ -1,11 +1,10 @@
 """One history from its seed, or once more from its plan: steps, settling, invariants."""
 
-import gc
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.simulation.choices import Choice, Plan, Setting
+from tests.simulation.choices import Choice, Plan
 from tests.simulation.facts import gather
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.replica import Makers

@@ -67,7 +67,8 @@ def every_run_is_over(facts: Facts) -> Iterator[str]:
     for run in facts.runs.values():
         final = run.state != "FAILED" or run.attempt >= run.attempts_max
         if run.state not in OVER or not final or run.ending:
-            yield f"run {_shown(run)} attempt {run.attempt} of {run.attempts_max} is {run.state}, to end {run.ending or 'nowhere'}"
+            told = f"attempt {run.attempt} of {run.attempts_max} is {run.state}, to end {run.ending or 'nowhere'}"
+            yield f"run {_shown(run)} {told}"
 
 
 def every_drop_has_an_outcome(facts: Facts) -> Iterator[str]:

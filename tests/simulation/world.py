@@ -12,7 +12,6 @@ from tests.simulation import moments
 from tests.simulation.choices import JUMPS_S, LINKS, NOTIFIED, PASSES_S, Choice, Kind, Setting
 from tests.simulation.ledger import SimulatedLedger, database
 from tests.simulation.replica import Makers, Replica, Surroundings
-from tests.simulation.services import Cluster
 from tests.simulation.storage import MODEL, Mail, Storage
 from tests.simulation.wire import Crash, Wire
 from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryError
@@ -21,6 +20,7 @@ from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Sourc
 from trainer_daemon.policy.notifications import Message
 
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
+Happening = Callable[[], object]
 DAEMONS = frozenset({Kind.LISTEN, Kind.LIST, Kind.RECONCILE, Kind.LOOK, Kind.FIRE})
 _THREAD = {Kind.LISTEN: "listen", Kind.LIST: "list", Kind.RECONCILE: "reconcile", Kind.LOOK: "reconcile", Kind.FIRE: "fire"}
 
@@ -77,7 +77,7 @@ class World:
         self.storage = Storage()
         self.registry = self.makers.registry()
         self.wire = Wire(apply=self.apply, on_call=self._on_call)
-        self.cluster: Cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
+        self.cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
         self.mail = Mail(on_ack=self._on_ack, clock=self.clock)
         self.people = SimulatedLedger(self.database)
         self.replicas: list[Replica | None] = [None] * self.setting.replicas
@@ -186,7 +186,7 @@ class World:
 
     def _happen(self, choice: Choice) -> None:
         which = choice.which
-        happenings: dict[Kind, Callable[[], object]] = {
+        happenings: dict[Kind, Happening] = {
             Kind.CRASH: lambda: self._crash(choice.replica % len(self.replicas)),
             Kind.UPLOAD: lambda: self._upload(choice),
             Kind.RUN_PROGRESSES: lambda: self.cluster.progress(which),
