@@ -6,7 +6,12 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench clean
+HISTORIES ?= 1000
+SEED ?= 1
+FIRST ?= 0
+REPLICAS ?= 1
+
+.PHONY: help setup demo test simulate check format lock bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +34,9 @@ demo: setup ## the main job in about two minutes
 test: setup ## every test, unit to acceptance
 	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
 	@$(PYTEST) -n 2 --dist worksteal tests/integration tests/acceptance
+
+simulate: setup ## the daemon in a simulated world: make simulate HISTORIES=10000 SEED=1; FIRST=n begins at history n
+	@$(BIN)/python -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --first $(FIRST) --replicas $(REPLICAS)
 
 check: setup ## what needs no server: lint, types, layers, unit tests
 	@$(BIN)/ruff check .

@@ -11,7 +11,8 @@ and its ledger write matters:
 
 * submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it.
 * cancel, then SUPERSEDED or CANCELED: that the run is to end was written down before, and nothing revokes it, not even the
-  same bytes coming back meanwhile; cancelling a terminal run is no error.
+  same bytes coming back meanwhile; cancelling a terminal run is no error. A run that is still QUEUED is cancelled, too: its
+  submission may be what the crash came after.
 * alias moved, then PROMOTED: the decision was written before the alias moved, so "the recorded decision is to promote,
   and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
   suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
@@ -216,7 +217,7 @@ class Reconciler:
 
     def _end(self, action: End, now: datetime) -> None:
         run = action.run
-        if run.state is RunState.RUNNING:
+        if run.state in {RunState.RUNNING, RunState.QUEUED}:  # one that is queued may have been submitted before a crash
             self._orchestrator.cancel(run.name)
         if action.to is RunState.SUPERSEDED and run.orchestrator_run:
             # it is only put out of sight
@@ -263,16 +264,19 @@ class Reconciler:
                 log.warning("run_reevaluated")
             case RunState.QUEUED if run.state is RunState.RUNNING and not action.next_attempt:
                 log.warning("run_lost")
-            case RunState.PROMOTED:
-                log.info("candidate_promoted", model_version=run.model_version)
+            case RunState.PROMOTED | RunState.REJECTED:
+                event = "candidate_promoted" if action.to is RunState.PROMOTED else "candidate_rejected"
+                log.info(event, model_version=run.model_version)
             case _:
                 log.info("run_queued")
 
     def _promote(self, action: Promote, now: datetime) -> None:
         run, decision = action.run, action.decision
         if not action.has_moved:
-            self._require_current(run)
+            self._require_wanted(run)
         self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        if not action.has_moved:
+            self._require_wanted(run)
         champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
         if champion != decision.candidate_version:
             self._log.warning(
@@ -291,11 +295,14 @@ class Reconciler:
             reasons=decision.reasons,
         )
 
-    def _require_current(self, run: Run) -> None:
-        """Newer bytes may have been recorded while the registry was being asked; then they come first."""
+    def _require_wanted(self, run: Run) -> None:
+        """Newer bytes, or an operator's wish to end it, may have been recorded while the registry was asked: they come first."""
         now_there = self._ledger.current(run.model, [drop.uri for drop in run.drops])
         if any(now_there.get(drop.uri, drop).checksum != drop.checksum for drop in run.drops):
             msg = f"newer bytes arrived for run {run.name}"
+            raise StaleStateError(msg)
+        if self._ledger.run(run.key).ending is not None:
+            msg = f"run {run.name} is to end"
             raise StaleStateError(msg)
 
     def _reject(self, action: Reject, now: datetime) -> None:

@@ -54,6 +54,7 @@ class Subscriber:
         clock: Now, in UTC.
         log: Bound to the subscription.
         quiet_s: See `QUIET_S`.
+        monotonic: Seconds that only ever grow.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class Subscriber:
         clock: Clock,
         log: FilteringBoundLogger,
         quiet_s: float = QUIET_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._subscription = subscription
         self._inbox = inbox
         self._clock = clock
         self._log = log
         self._quiet_s = quiet_s
+        self._monotonic = monotonic
         self._held: Sequence[Delivery] = ()
         self._open = False
         self._alive_at: datetime | None = None
@@ -106,10 +109,10 @@ class Subscriber:
 
     def _work(self) -> Rest:
         more = self._record()
-        if self._urgent.is_set() or time.monotonic() >= self._look_at:
+        if self._urgent.is_set() or self._monotonic() >= self._look_at:
             self._urgent.clear()
-            self._look_at = time.monotonic() + self._look()
-        return Rest(seconds=0.0 if more else max(0.0, self._look_at - time.monotonic()), idle=not more)
+            self._look_at = self._monotonic() + self._look()
+        return Rest(seconds=0.0 if more else max(0.0, self._look_at - self._monotonic()), idle=not more)
 
     def _record(self) -> bool:
         """Durable first, then ack: whether there was something."""
@@ -126,7 +129,7 @@ class Subscriber:
         try:
             self._subscription.ack(held)
         except (TemporaryError, PermanentError) as exc:  # they are delivered again, and known then
-            self._look_at = time.monotonic() + self._give_up(exc)
+            self._look_at = self._monotonic() + self._give_up(exc)
         return True
 
     def _hold(self) -> None:

@@ -19,17 +19,19 @@ class ObedientFake(FakeOrchestrator):
         """Execute a run that is new."""
         submission = super().submit(request)
         if not submission.is_adopted:
-            self._execute(request.name, request.parameters)
+            execute_probe(self, request.name, request.parameters)
         return submission
 
-    def _execute(self, name: str, parameters: Mapping[str, object]) -> None:
-        if parameters.get("action") == "fail":
-            self.phases[name] = Phase.FAILED
-            self.reasons[name] = f"step probe failed: ValueError: {parameters['word']}"
-            return
-        with Path(str(parameters["out"])).open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"pid": 0, **parameters}) + "\n")
-        self.phases[name] = Phase.SUCCEEDED
+
+def execute_probe(fake: FakeOrchestrator, name: str, parameters: Mapping[str, object]) -> None:
+    """Do what the probe pipeline does."""
+    if parameters.get("action") == "fail":
+        fake.phases[name] = Phase.FAILED
+        fake.reasons[name] = f"step probe failed: ValueError: {parameters['word']}"
+        return
+    with Path(str(parameters["out"])).open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"pid": 0, **parameters}) + "\n")
+    fake.phases[name] = Phase.SUCCEEDED
 
 
 class TestFakeOrchestrator(OrchestratorContract):

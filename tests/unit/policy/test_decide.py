@@ -116,6 +116,22 @@ def test_drop_that_changed_under_its_run_supersedes_it() -> None:
     assert action == Advance(run=RUNNING, to=RunState.SUPERSEDED, why="it is gone")
 
 
+def test_drop_that_changed_and_is_back_by_now_is_tried_again() -> None:
+    """The same bytes were uploaded once more after the run had begun, so nothing else will be trained for them."""
+    failure = Failure(attempt=1, step="load", kind="drop_changed", reason="it is gone")
+    snapshot = a_snapshot(RUNNING, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure))
+    current = {RUNNING.drop.uri: replace(RUNNING.drop, generation="3")}
+    assert decide(replace(snapshot, current=current), NOW) == Advance(run=RUNNING, to=RunState.FAILED, why="it is gone")
+
+
+def test_window_of_which_another_month_changed_is_tried_again() -> None:
+    """Its own drop gets no other run by that; once the newer bytes of the other month are known, the window is made anew."""
+    run = a_run(RunState.RUNNING, a_drop("2025-04"), a_drop("2025-05"))
+    failure = Failure(attempt=1, step="load", kind="drop_changed", reason="2025-04 is gone")
+    action = decide(a_snapshot(run, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure)), NOW)
+    assert action == Advance(run=run, to=RunState.FAILED, why="2025-04 is gone")
+
+
 def test_drop_in_the_window_that_turned_out_bad_makes_room_for_another_run() -> None:
     """The good drop is still wanted, without the bad one."""
     bad, good = a_drop("2025-04"), a_drop("2025-05")

@@ -14,7 +14,7 @@ from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import Event, Rejection
+from trainer_daemon.policy.events import Event, Rejection, drop_event_id
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -28,7 +28,7 @@ class Change:
     """What else a move between states writes; None leaves a column as it is.
 
     Attributes:
-        reopen_event: The run's event is pending again, so that its drop gets another run.
+        reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
     """
 
     error: str | None = None
@@ -193,8 +193,19 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         raise StaleStateError(msg) from exc
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
-    if change.reopen_event:
-        connection.execute(update(events).where(events.c.id == run.event_id).values(outcome="pending", run_key=""))
+    if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED}:
+        _reopen(connection, run, again=change.reopen_event)
+
+
+def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
+    """Have what ended for its own drop's sake decided anew: the other month that began it, and the drop if it is still wanted."""
+    (uri,) = connection.execute(select(events.c.uri).where(events.c.id == run.event_id)).one()
+    by_another = uri not in {"", run.drop.uri}
+    reopened = [run.event_id] if again or by_another else []
+    if again and by_another:
+        reopened.append(drop_event_id(run.model, run.drop))
+    if reopened:
+        connection.execute(update(events).where(events.c.id.in_(reopened)).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:

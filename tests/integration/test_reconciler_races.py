@@ -1,0 +1,182 @@
+"""What happens between two calls of one step, and after a crash that left something half done; found by the simulator."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import MODEL, a_drop, a_policy
+from tests.integration.test_reconciler import Countdown, Crash, World
+from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.policy.actions import Wait
+from trainer_daemon.policy.observations import Failure, Phase
+from trainer_daemon.policy.runs import Run, RunState
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty world."""
+    return World(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def meanwhile(world: World, happen: Callable[[], None]) -> None:
+    """Once, while the tags of the first decision are being written."""
+    original = world.registry.record_decision
+    left = [happen]
+
+    def record_decision(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the role's call
+        original(*args, **kwargs)
+        if left:
+            left.pop()()
+
+    world.registry.record_decision = record_decision  # type: ignore[method-assign]
+
+
+def the_run(world: World) -> Run:
+    """The only run that something is still to happen to."""
+    with Ledger(world.url) as ledger:
+        (run,) = ledger.live_runs(MODEL)
+    return run
+
+
+def state_of(world: World, run: Run) -> RunState:
+    """Of a run that was seen before."""
+    with Ledger(world.url) as ledger:
+        return ledger.run(run.key).state
+
+
+def step_until(world: World, state: RunState) -> Run:
+    """Reconcile until the only run is in a state."""
+    with Ledger(world.url) as ledger:
+        reconciler = world.reconciler(ledger, Countdown())
+        while not ledger.live_runs(MODEL) or ledger.live_runs(MODEL)[0].state is not state:
+            reconciler.step()
+    return the_run(world)
+
+
+def test_correction_that_arrives_while_a_decision_is_tagged_calls_the_promotion_off(world: World) -> None:
+    """It was recorded before the alias moved, so the older bytes are not promoted."""
+    world.arrive(a_drop())
+    meanwhile(world, lambda: world.arrive(a_drop(content="b", generation="2")))
+    world.live()
+    assert world.registry.moves == [("", "2")]
+    assert world.registry.tags["1"]["validation_status"] == "superseded"
+
+
+def test_cancellation_that_comes_while_a_decision_is_tagged_calls_the_promotion_off(world: World) -> None:
+    """The operator was told that it will be carried out."""
+
+    def cancel() -> None:
+        with Ledger(world.url) as ledger:
+            ledger.request_cancel(ledger.live_runs(MODEL)[0], "ann: wrong month")
+
+    world.arrive(a_drop())
+    meanwhile(world, cancel)
+    run = step_until(world, RunState.QUEUED)
+    world.live()
+    assert world.registry.moves == []
+    assert state_of(world, run) is RunState.CANCELED
+
+
+def test_run_whose_submission_was_not_written_down_is_ended_when_newer_bytes_arrive(world: World) -> None:
+    """The ledger has it queued, the orchestrator runs it."""
+    world.arrive(a_drop())
+    with pytest.raises(Crash):
+        world.live(Countdown(left=3, after=True))
+    (name,) = world.orchestrator.requests
+    assert the_run(world).state is RunState.QUEUED
+    world.arrive(a_drop(content="b", generation="2"))
+    with Ledger(world.url) as ledger:
+        reconciler = world.reconciler(ledger, Countdown())
+        while reconciler.step() is None:
+            pass
+    assert world.orchestrator.phases[name] is Phase.CANCELED
+    assert [phase for phase in world.orchestrator.phases.values() if phase is Phase.RUNNING] == [Phase.RUNNING]
+
+
+def test_bytes_that_came_back_while_their_run_failed_over_their_absence_are_tried_again(world: World) -> None:
+    """A, then B, which nobody heard of, then A: the run has read B, and A is what is there."""
+    world.arrive(a_drop())
+    run = step_until(world, RunState.RUNNING)
+    world.registry.failures[run.key] = Failure(attempt=1, step="load", kind="drop_changed", reason="it holds other bytes")
+    world.orchestrator.phases[run.name] = Phase.FAILED
+    world.arrive(a_drop(generation="3"))
+    wait = None
+    with Ledger(world.url) as ledger:
+        reconciler = world.reconciler(ledger, Countdown())
+        while wait is None:
+            wait = reconciler.step()
+    assert isinstance(wait, Wait)
+    assert wait.until is not None
+    world.now = wait.until
+    world.live()
+    assert state_of(world, run) is RunState.PROMOTED
+
+
+def bad(world: World, content: str) -> None:
+    """Drops of this content can only be quarantined."""
+    original = world.finish
+
+    def finish(request: Any) -> None:  # noqa: ANN401 - the world's call
+        if request.parameters["drops"][-1]["checksum"] != f"sha256:{content}":
+            original(request)
+            return
+        key, attempt = request.parameters["run_key"], request.parameters["attempt"]
+        world.registry.failures[key] = Failure(attempt=attempt, step="load", kind="bad_drop", reason="no column Churn")
+        world.orchestrator.phases[request.name] = Phase.FAILED
+
+    world.finish = finish  # type: ignore[method-assign]
+
+
+def trained(world: World) -> set[str]:
+    """The windows of all runs that were submitted, as month and content."""
+    return {
+        " ".join(drop["period"] + drop["checksum"].removeprefix("sha256:") for drop in request.parameters["drops"])
+        for request in world.orchestrator.requests.values()
+    }
+
+
+def test_month_whose_window_was_begun_by_a_correction_that_turned_out_bad_is_trained_without_it(world: World) -> None:
+    """The correction had begun the run for the newest month, so it is the newest month that needs another one."""
+    world.policy = a_policy(window_months=2)
+    bad(world, "x")
+    world.arrive(
+        a_drop("2025-03"), a_drop("2025-03", content="x", generation="2"), a_drop("2025-03", content="x", generation="3")
+    )
+    world.arrive(a_drop("2025-04"))
+    world.live()
+    assert "2025-04a" in trained(world)
+
+
+def test_correction_is_trained_when_the_newer_month_that_was_to_hold_it_is_bad(world: World) -> None:
+    """The run for both is quarantined with the newest month; the correction must not go with it."""
+    world.policy = a_policy(window_months=2)
+    bad(world, "x")
+    world.arrive(a_drop("2025-02"), a_drop("2025-03"))
+    world.live()
+    world.arrive(a_drop("2025-03", content="b", generation="2"), a_drop("2025-04", content="x"))
+    world.live()
+    assert {"2025-03b 2025-04x", "2025-02a 2025-03b"} <= trained(world)
+
+
+def test_rejection_that_a_lost_ledger_adopts_is_told_as_one(world: World, tmp_path: Path) -> None:
+    """It was decided before, so nothing is decided again, and the log does not call it queued."""
+    original = world.finish
+
+    def finish(request: Any) -> None:  # noqa: ANN401 - the world's call
+        original(request)
+        key = request.parameters["run_key"]
+        if request.parameters["champion_version"]:
+            worse = {"log_loss": 0.9, "roc_auc": 0.8}
+            world.registry.evaluations[key] = replace(world.registry.evaluations[key], candidate=worse)
+
+    world.finish = finish  # type: ignore[method-assign]
+    for ledger in ("ledger.db", "new.db"):
+        world.url = f"sqlite:///{tmp_path / ledger}"
+        world.log.calls.clear()
+        world.arrive(a_drop("2025-03"), a_drop("2025-05"))
+        world.live()
+    told = [call.kwargs["event"] for call in world.log.calls]
+    assert (told.count("candidate_rejected"), told.count("run_queued")) == (1, 2)

@@ -1,0 +1,156 @@
+"""What lies between a daemon and everything else: every call passes here, and this is where it goes wrong."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tests.simulation.choices import Choice, Fault, Trouble
+from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.errors import TemporaryError
+
+T = TypeVar("T")
+READS = frozenset(
+    {name for name in vars(LedgerReader) if not name.startswith("_")} | {"observe", "champion", "outcome", "probe", "page"}
+)
+"""Calls that only ask."""
+DEFERRING = frozenset({"daemon-orchestrator", "daemon-registry"})
+DEFERRABLE = frozenset({"submit", "cancel", "promote", "record_decision"})
+"""Requests to services that may be carried out although the caller has given up on them."""
+
+
+class Crash(BaseException):
+    """The process is gone; nothing may catch this."""
+
+
+@dataclass
+class _Frame:
+    """A step that is being taken, and how many calls it has made."""
+
+    faults: tuple[Fault, ...]
+    calls: int = 0
+    changes: int = 0
+
+    def next_fault(self, name: str) -> Fault | None:
+        """What goes wrong with the call that is about to be made."""
+        place = (self.changes, self.calls)
+        self.calls += 1
+        is_change = name not in READS
+        self.changes += is_change
+        return next((fault for fault in self.faults if self._hits(fault, place, is_change=is_change)), None)
+
+    def _hits(self, fault: Fault, place: tuple[int, int], *, is_change: bool) -> bool:
+        return (is_change and fault.at == place[0]) if fault.among_changes else fault.at == place[1]
+
+
+@dataclass
+class Late:
+    """A request that is still on its way."""
+
+    words: str
+    effect: Callable[[], object]
+
+
+@dataclass
+class Wire:
+    """Carries the calls of the step that is being taken.
+
+    Attributes:
+        apply: Takes a step that happens in the middle of another one.
+        on_call: Told of every call of a daemon, before anything comes of it.
+        broken: Links on which nothing passes.
+        late: Requests that somebody gave up on and that will still take effect.
+        counts: How often each trouble happened.
+    """
+
+    apply: Callable[[Choice], None]
+    on_call: Callable[[str, tuple[object, ...], dict[str, object]], None]
+    broken: set[str] = field(default_factory=set)
+    late: list[Late] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    _frames: list[_Frame] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, choice: Choice) -> Iterator[None]:
+        """The calls of a step are made within it."""
+        self._frames.append(_Frame(choice.faults))
+        try:
+            yield
+        finally:
+            self._frames.pop()
+
+    def call(self, link: str, name: str, effect: Callable[[], T]) -> T:
+        """Make a call, if it can be made."""
+        if not self._frames:
+            return effect()
+        fault = self._frames[-1].next_fault(name)
+        if fault is None:
+            return self._pass(link, effect)
+        return self._suffer(fault, link, name, effect)
+
+    def _pass(self, link: str, effect: Callable[[], T]) -> T:
+        if link in self.broken:
+            self.counts["calls on a broken link"] += 1
+            message = f"{link} is broken"
+            raise TemporaryError(message)
+        return effect()
+
+    def _suffer(self, fault: Fault, link: str, name: str, effect: Callable[[], T]) -> T:
+        self.counts[fault.trouble.name.lower()] += 1
+        match fault.trouble:
+            case Trouble.CRASH_BEFORE:
+                raise Crash
+            case Trouble.CRASH_AFTER:
+                self._pass(link, effect)
+                raise Crash
+            case Trouble.UNAVAILABLE:
+                raise _lost(name)
+            case Trouble.REPLY_LOST:
+                self._pass(link, effect)
+                raise _lost(name)
+            case Trouble.LATE | Trouble.DUPLICATED:
+                return self._late(fault.trouble, link, name, effect)
+            case Trouble.MEANWHILE_BEFORE:
+                self._meanwhile(fault)
+                return self._pass(link, effect)
+            case Trouble.MEANWHILE_AFTER:
+                value = self._pass(link, effect)
+                self._meanwhile(fault)
+                return value
+
+    def _late(self, trouble: Trouble, link: str, name: str, effect: Callable[[], T]) -> T:
+        if link not in DEFERRING or name not in DEFERRABLE:
+            return self._pass(link, effect)
+        if trouble is Trouble.DUPLICATED:
+            value = self._pass(link, effect)
+            self.late.append(Late(words=name, effect=effect))
+            return value
+        self._pass(link, lambda: self.late.append(Late(words=name, effect=effect)))
+        raise _lost(name)
+
+    def _meanwhile(self, fault: Fault) -> None:
+        for choice in fault.meanwhile:
+            self.apply(choice)
+
+
+class Remote:
+    """A part as a daemon sees it: the calls of the named methods pass a wire, everything else is the part itself."""
+
+    def __init__(self, part: object, wire: Wire, link: str, methods: frozenset[str]) -> None:
+        self._part, self._wire, self._link, self._methods = part, wire, link, methods
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute
+        attribute = getattr(self._part, name)
+        if name not in self._methods:
+            return attribute
+
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
+            self._wire.on_call(name, args, kwargs)
+            return self._wire.call(self._link, name, lambda: attribute(*args, **kwargs))
+
+        return call
+
+
+def _lost(name: str) -> TemporaryError:
+    return TemporaryError(f"no answer to {name}")
