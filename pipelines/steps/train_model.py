@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipelines.cleaning import row_hashes
+from pipelines.evidence.reference import columns_document
 from pipelines.model import Trained, TrainingRows, train
 from pipelines.model_files import save_model
 from pipelines.parameters import TrainingSettings
@@ -48,16 +48,17 @@ def train_model(settings: TrainingSettings, files: TrainedFiles) -> Mapping[str,
     labels = rows[schema.target].to_numpy()
     trained = train(TrainingRows(features=rows, labels=labels, units=row_hashes(rows, schema), schema=schema), settings)
     save_model(trained.model, files.candidate)
-    files.summary.write_text(json.dumps(_summary(trained, labels, schema)), encoding="utf-8")
+    files.summary.write_text(json.dumps(_summary(trained, rows, schema)), encoding="utf-8")
     return trained.cross_validation
 
 
-def _summary(trained: Trained, labels: np.ndarray, schema: Schema) -> dict[str, Any]:
+def _summary(trained: Trained, rows: pd.DataFrame, schema: Schema) -> dict[str, Any]:
     return {
-        "rows": len(labels),
-        "positives": int(labels.sum()),
+        "rows": len(rows),
+        "positives": int(rows[schema.target].sum()),
         "estimator": trained.estimator,
         "features": list(schema.features),
         "dropped": schema.dropped,
         "cross_validation": {"metric": "log_loss", **trained.cross_validation} if trained.cross_validation else {},
+        "columns": columns_document(rows, schema),
     }
