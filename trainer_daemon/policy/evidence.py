@@ -21,20 +21,15 @@ class Difference:
     defined: float
 
     def probability_of_gain(self, minimum: float, *, higher_is_better: bool) -> float:
-        """The share of resamples in which the candidate is better by more than the minimum.
+        """The share of resamples in which the candidate is better by more than the minimum, to a step of the quantiles.
 
-        Resamples without the metric count as no gain, and so does what lies at the minimum itself.
+        Resamples without the metric count as no gain, and so does the step that holds the minimum.
         """
         gains = self.quantiles if higher_is_better else tuple(-value for value in reversed(self.quantiles))
         steps = len(gains) - 1
-        below = bisect_right(gains, minimum)
-        if steps < 1 or below > steps:
+        if steps < 1:
             return 0.0
-        if below == 0:
-            return self.defined
-        low, high = gains[below - 1], gains[below]
-        into = 1.0 if low == minimum else (minimum - low) / (high - low)
-        return self.defined * (1 - (below - 1 + into) / steps)
+        return self.defined * max(0.0, 1 - bisect_right(gains, minimum) / steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +98,11 @@ def parse_evidence(document: Mapping[str, Any]) -> Evidence:
         KeyError: A part is missing.
         TypeError, ValueError, AttributeError: A part is something else than it should be.
     """
-    compared = document["differences"] or {"metrics": {}}
-    drift = document["drift"]
+    compared, drift = document["differences"], document["drift"]
     return Evidence(
         is_recorded=True,
         evaluated_at=_moment(document["evaluated_at"]),
-        differences={name: _difference(entry) for name, entry in compared["metrics"].items()},
+        differences={name: _difference(entry) for name, entry in compared["metrics"].items()} if compared is not None else {},
         slices=_slices(document["slices"]),
         drift=_drift(drift) if drift is not None else None,
         feature_auc=numbers(document["feature_auc"]),
