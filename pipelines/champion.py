@@ -1,6 +1,5 @@
 """Registered versions, fetched from the registry and a champion scored on the rows that the candidate is scored on."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +89,7 @@ def fetch_reference(model: str, version: str) -> Reference:
         raise ValueError(msg)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(download_artifacts(run_id=run_id, artifact_path=REFERENCE_FILE, dst_path=folder))
-        return parse_reference(json.loads(path.read_text(encoding="utf-8")))
+        return parse_reference(path.read_text(encoding="utf-8"))
 
 
 def _drift(model: str, version: str, rows: pd.DataFrame, scores: Scores) -> Drift:

@@ -12,6 +12,7 @@ with fewer than a hundred values has a bin for each. Shares are of the rows that
 the model was trained on, in its training rows; scores are its own on rows that it has not seen.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -96,19 +97,24 @@ def reference_document(columns: Mapping[str, Any], scores: np.ndarray) -> dict[s
     return {"format": REFERENCE_FORMAT, "columns": dict(columns), "score": asdict(summarise_numbers(scores))}
 
 
-def parse_reference(document: Mapping[str, Any]) -> Reference:
+def parse_reference(text: str) -> Reference:
     """Read `reference.json`.
 
     Raises:
         ValueError: It is not a reference of the known format; the sentence says what is wrong.
     """
-    if document.get("format") != REFERENCE_FORMAT:
-        msg = f"reference.json has format {document.get('format')!r}, this pipeline reads {REFERENCE_FORMAT}"
+    try:
+        document = json.loads(text)
+    except ValueError as exc:
+        msg = f"reference.json is not JSON: {exc}"
+        raise ValueError(msg) from exc
+    if _format_of(document) != REFERENCE_FORMAT:
+        msg = f"reference.json has format {_format_of(document)!r}, this pipeline reads {REFERENCE_FORMAT}"
         raise ValueError(msg)
     try:
         columns = {name: _parse_summary(summary) for name, summary in document["columns"].items()}
         score = _parse_summary(document["score"])
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
         msg = f"reference.json cannot be read: {type(exc).__name__}: {exc}"
         raise ValueError(msg) from exc
     return Reference(columns=columns, score=score if isinstance(score, Numbers) else None)
@@ -149,6 +155,10 @@ def _summarise_texts(values: pd.Series) -> Texts:
         missing=1 - len(known) / len(values),
         levels={str(level): float(share) for level, share in shares.items()},
     )
+
+
+def _format_of(document: object) -> object:
+    return document.get("format") if isinstance(document, dict) else None
 
 
 def _parse_summary(summary: Mapping[str, Any]) -> Numbers | Texts:
