@@ -126,9 +126,9 @@ def feature_leak(evaluation: Evaluation, bound: float) -> RuleOutcome:
         return missing(rule, "the evaluation does not say how well single columns tell the label", bound)
     name, auc = max(found.items(), key=lambda item: item[1])
     leaking = tuple(column for column, value in found.items() if value > bound)
-    suspicion = f"above {bound:g} a leak is suspected"
+    suspicion, remedy = f"above {bound:g} a leak is suspected", "correct the file, or name it in id_columns"
     sentence = (
-        f"{_quoted(leaking)} alone tells the label, with a ROC-AUC of {auc:.4f}, {suspicion}: was it written afterwards?"
+        f"{_quoted(leaking)} alone tells the label, with a ROC-AUC of {auc:.4f}, {suspicion}: {remedy}"
         if leaking
         else f"no column alone tells the label; the best, '{name}', has a ROC-AUC of {auc:.4f}, {suspicion}"
     )
