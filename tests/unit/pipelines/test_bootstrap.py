@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from scipy import stats
 
-from pipelines.evidence.bootstrap import Pair, differences, resamples_for
+from pipelines.evidence.bootstrap import Pair, _drawn, differences, resamples_for
 from tests.unit.pipelines.predictions import Predictions, predictions, scored
 
 
@@ -69,6 +69,15 @@ def test_rows_of_one_customer_are_drawn_together() -> None:
 
     assert width(Pair(**copied, units=units)) == pytest.approx(width(once), rel=0.2)
     assert width(Pair(**copied)) == pytest.approx(width(once) / math.sqrt(10), rel=0.2)
+
+
+def test_as_many_customers_are_drawn_as_there_are() -> None:
+    """And all rows of one as often as each other."""
+    weights = _drawn(a_pair(90, units=np.arange(90) // 3), np.random.default_rng(1), 20)
+    assert weights.shape == (20, 90)
+    assert (weights[:, ::3].sum(axis=1) == 30).all()
+    assert (weights[:, ::3] == weights[:, 2::3]).all()
+    assert len({tuple(row) for row in weights.tolist()}) == 20
 
 
 def test_resamples_that_lack_a_class_are_counted() -> None:

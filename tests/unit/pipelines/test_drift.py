@@ -74,6 +74,12 @@ def test_distance_of_continuous_numbers_is_within_a_percentile() -> None:
     assert numbers_shift(summarise_numbers(TRAINED), now).ks == pytest.approx(expected, abs=0.011)
 
 
+def test_numbers_that_are_no_longer_filled_in_are_drift() -> None:
+    """What is left looks as before."""
+    half = np.where(np.arange(1000) % 2 == 0, DRAW.normal(0, 1, 1000), math.nan)
+    assert numbers_shift(summarise_numbers(TRAINED), half).psi > 1
+
+
 def test_new_and_missing_texts_are_drift() -> None:
     """A contract that nobody had, and one that is no longer filled in."""
     then = Texts(rows=1000, missing=0.0, levels={"monthly": 0.6, "yearly": 0.4})
