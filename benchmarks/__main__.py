@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.daemon import measure_burst, measure_idle, measure_latency, measure_start
+from benchmarks.evaluation import measure_evaluation
 from benchmarks.google import measure_listing, measure_messages, measure_upload
 from benchmarks.large import measure_large
 from benchmarks.machine import description
@@ -18,6 +19,7 @@ BENCHMARKS: Mapping[str, Callable[[Path], Mapping[str, float]]] = {
     "messages": measure_messages,
     "listing": measure_listing,
     "upload": measure_upload,
+    "evaluation": measure_evaluation,
 }
 SLOW: Mapping[str, Callable[[Path], Mapping[str, float]]] = {"large": measure_large}
 """Takes many minutes and gigabytes, so only by name."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipelines.errors import UnusableModel
-from pipelines.evaluation import ChampionScores, as_known_to, score
+from pipelines.evaluation import ChampionScores, Scores, as_known_to, score
+from pipelines.evidence.drift import Drift, drift
+from pipelines.evidence.reference import REFERENCE_FILE, Reference, parse_reference
 from pipelines.model_files import load_model
 from pipelines.progress import say
 from pipelines.schema import Schema
@@ -68,7 +70,34 @@ def score_champion(
         return ChampionScores(version=version, error=reason)
     if missing:
         say(f"champion version {version} is scored without {', '.join(missing)}, which the drop lacks")
-    return ChampionScores(version=version, scores=scores, missing_columns=missing)
+    drifted = _drift(model, version, known, scores)
+    return ChampionScores(version=version, scores=scores, missing_columns=missing, drift=drifted)
+
+
+def fetch_reference(model: str, version: str) -> Reference:
+    """What the data of a registered version looked like, from the run that made it.
+
+    Raises:
+        ValueError: The version has no run, the run no reference, or it cannot be read; the sentence says which.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.tracking import MlflowClient
+
+    run_id = MlflowClient().get_model_version(model, version).run_id
+    if not run_id or all(item.path != REFERENCE_FILE for item in MlflowClient().list_artifacts(run_id)):
+        msg = f"version {version} was registered without {REFERENCE_FILE}"
+        raise ValueError(msg)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(download_artifacts(run_id=run_id, artifact_path=REFERENCE_FILE, dst_path=folder))
+        return parse_reference(path.read_text(encoding="utf-8"))
+
+
+def _drift(model: str, version: str, rows: pd.DataFrame, scores: Scores) -> Drift:
+    try:
+        return drift(fetch_reference(model, version), rows, scores.probabilities)
+    except ValueError as exc:
+        say(f"drift cannot be measured: {exc}")
+        return Drift(error=str(exc))
 
 
 def _download(uri: str, folder: Path) -> Path:

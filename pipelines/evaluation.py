@@ -13,10 +13,11 @@ from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
 from pipelines.columns import as_numbers
+from pipelines.evidence.drift import Drift
 from pipelines.model import churn_probabilities
 from pipelines.schema import Kind, Schema
 
-EVALUATION_FORMAT = 1
+EVALUATION_FORMAT = 2
 DECISION_THRESHOLD = 0.5
 _BINS = 10
 _CURVE_POINTS_MAX = 100
@@ -53,6 +54,7 @@ class Scores:
         roc: False positive rate, true positive rate and threshold, float64, `(points, 3)`; at most a hundred points.
         calibration: Mean probability, share of churn and rows of each bin that has rows, float64, `(bins, 3)`.
         confusion: Rows by label and decision at one half, int64, `(2, 2)`.
+        probabilities: Of label 1, float64, `(rows,)`.
     """
 
     metrics: Mapping[str, float | None]
@@ -60,6 +62,7 @@ class Scores:
     roc: np.ndarray
     calibration: np.ndarray
     confusion: np.ndarray
+    probabilities: np.ndarray
 
     @property
     def defined(self) -> dict[str, float]:
@@ -75,12 +78,14 @@ class ChampionScores:
         version: The version that was pinned when the run was launched.
         scores: None when it could not be scored; then `error` says why.
         missing_columns: Columns that it knows and the drop lacks; it was scored as if they had no values.
+        drift: How far the rows are from those it was trained on; None when it could not be scored.
     """
 
     version: str
     scores: Scores | None = None
     error: str = ""
     missing_columns: Sequence[str] = field(default_factory=tuple)
+    drift: Drift | None = None
 
 
 def score(model: Pipeline, rows: pd.DataFrame, labels: np.ndarray) -> Scores:
@@ -110,6 +115,7 @@ def score_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> Scores
         roc=_roc(probabilities, labels),
         calibration=calibration,
         confusion=metrics.confusion_matrix(labels, decisions, labels=[0, 1]),
+        probabilities=probabilities,
     )
 
 

@@ -60,11 +60,18 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """What is to be trained; the same settings on the same rows give the same model."""
+    """What is to be trained and how it is looked at; the same settings on the same rows give the same model and evidence.
+
+    Attributes:
+        slice_columns: Columns whose values are evaluated apart, besides the categorical ones with few values.
+        min_slice_rows: Slices with fewer held-out rows are left out.
+    """
 
     estimator: str = "auto"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    slice_columns: tuple[str, ...] = ()
+    min_slice_rows: int = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,9 @@ def parse_training(values: Mapping[str, Any]) -> TrainingSettings:
         name: value if name in _FRACTIONS and value == 1.0 else restore_integers(value)
         for name, value in dict(known.get("hyperparameters") or {}).items()
     }
-    return TrainingSettings(**{**known, "seed": int(known.get("seed", 0))})
+    for name in known.keys() & {"seed", "min_slice_rows"}:
+        known[name] = int(known[name])
+    return TrainingSettings(**{**known, "slice_columns": tuple(known.get("slice_columns") or ())})
 
 
 def restore_integers(value: Any) -> Any:  # noqa: ANN401 - any JSON value

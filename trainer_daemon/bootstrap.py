@@ -37,6 +37,9 @@ FOLDER_PATIENCE = timedelta(seconds=5)
 PUBSUB_PATIENCE = timedelta(seconds=15)
 """How long after a listing found a drop its notification may come; Pub/Sub's takes ten seconds more when it is repeated."""
 
+_EVIDENCE_KEYS = {"slice_columns", "min_slice_rows"}
+"""Keys of the promotion that the pipeline needs to know, not the judge."""
+
 
 def clock() -> datetime:
     """Now, in UTC; handed down from here, nobody else reads the wall clock."""
@@ -251,21 +254,15 @@ def training_parameters(settings: ModelSettings) -> dict[str, object]:
         include={"target", "entity_column", "id_columns", "positive_label", "holdout_ratio", "ranges", "allow_schema_change"},
     )
     training = settings.training.model_dump(mode="json", include={"estimator", "hyperparameters", "seed"})
-    return {"data": {**data, "max_bytes": settings.max_drop_bytes}, "training": training}
+    slices = settings.promotion.model_dump(mode="json", include=_EVIDENCE_KEYS)
+    return {"data": {**data, "max_bytes": settings.max_drop_bytes}, "training": {**training, **slices}}
 
 
 def model_policy(settings: ModelSettings, digest: str) -> ModelPolicy:
     """What decisions about a model depend on."""
-    promotion = settings.promotion
     return ModelPolicy(
         name=settings.name,
-        promotion=PromotionPolicy(
-            metric=promotion.metric,
-            min_gain=promotion.min_gain,
-            thresholds=promotion.thresholds,
-            max_loss=promotion.max_loss,
-            min_holdout_rows=promotion.min_holdout_rows,
-        ),
+        promotion=PromotionPolicy(**settings.promotion.model_dump(exclude=_EVIDENCE_KEYS)),
         pipeline_digest=digest,
         parameters={**training_parameters(settings), "pipeline": settings.training.pipeline},
         window_months=settings.window_months,

@@ -19,16 +19,11 @@ from trainer_daemon import config_values as values
 from trainer_daemon.config_keys import Allowed
 from trainer_daemon.config_orchestrator import OrchestratorSettings, orchestrator_problems
 from trainer_daemon.config_problems import explain
+from trainer_daemon.config_promotion import PromotionSettings
 from trainer_daemon.config_section import Section
 from trainer_daemon.config_sources import overridden, read_toml, slug
 from trainer_daemon.errors import ConfigError
 
-Metric = Annotated[
-    str,
-    Allowed(values.choices(tuple(values.HIGHER_IS_BETTER))),
-    AfterValidator(values.metric_name),
-]
-ByMetric = Annotated[Mapping[Metric, FiniteFloat], Allowed("a table of metric = number")]
 Range = Annotated[
     tuple[FiniteFloat, FiniteFloat],
     BeforeValidator(values.pair),
@@ -86,38 +81,6 @@ class TrainingSettings(Section):
         Allowed(f"{values.choices(values.BUILT_IN_PIPELINES)}, or the path of a compiled pipeline"),
         AfterValidator(values.pipeline_name),
     ] = Field("training", description="What runs for a drop; a compiled pipeline of your own may replace the built-in one.")
-
-
-class PromotionSettings(Section):
-    """What a candidate has to prove before it becomes champion."""
-
-    metric: Metric = Field("log_loss", description="The metric that has to improve on the champion.")
-    min_gain: FiniteFloat = Field(0.0, ge=0, description="By how much, in the metric's own units; equal is never enough.")
-    thresholds: ByMetric = Field(
-        {"roc_auc": 0.6}, description="Absolute bounds, also for a first model: a minimum, or a maximum where lower is better."
-    )
-    max_loss: ByMetric = Field({"roc_auc": 0.05}, description="Guards: other metrics that may not get worse by more.")
-    min_holdout_rows: int = Field(30, ge=1, description="Fewer held-out rows prove nothing.")
-
-    @field_validator("thresholds")
-    @classmethod
-    def _possible_bounds(cls, thresholds: Mapping[str, float]) -> Mapping[str, float]:
-        """A bound that nothing or everything reaches, as 60 for 60 %, is a mistake."""
-        for name, bound in thresholds.items():
-            if bound < 0 or (bound > 1 and name != "log_loss"):
-                wanted = "of at least 0" if name == "log_loss" else "from 0 to 1"
-                msg = f"must hold a bound {wanted} for {name}, not {bound:g}"
-                raise ValueError(msg)
-        return thresholds
-
-    @field_validator("max_loss")
-    @classmethod
-    def _no_negative_loss(cls, guards: Mapping[str, float]) -> Mapping[str, float]:
-        negative = [name for name, loss in guards.items() if loss < 0]
-        if negative:
-            msg = f"must hold numbers of at least 0; {negative[0]} is negative"
-            raise ValueError(msg)
-        return guards
 
 
 class ModelSettings(Section):

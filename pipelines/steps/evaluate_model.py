@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pandas as pd
 from pipelines import tracking
 from pipelines.champion import score_champion
 from pipelines.evaluation import EVALUATION_FORMAT, ChampionScores, Scores, champion_document, model_document, score
+from pipelines.evidence.document import Evaluated, evidence_document
+from pipelines.evidence.reference import REFERENCE_FILE, reference_document
+from pipelines.evidence.slices import SliceSettings
 from pipelines.model_files import load_model
 from pipelines.parameters import Drop, RunIdentity, TrainingSettings
 from pipelines.progress import say, timed
@@ -54,7 +58,12 @@ class PinnedChampion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Evidence:
-    """Everything the documents are made of."""
+    """Everything the documents are made of.
+
+    Attributes:
+        more: What format 2 of `evaluation.json` has besides the metrics.
+        reference: What the candidate's data looked like; None when an earlier evaluation has recorded it.
+    """
 
     identity: RunIdentity
     period: str
@@ -63,6 +72,8 @@ class _Evidence:
     summary: Mapping[str, Any]
     candidate: Scores
     champion: ChampionScores | None
+    more: Mapping[str, Any]
+    reference: Mapping[str, Any] | None
 
 
 def evaluate_model(
@@ -70,10 +81,12 @@ def evaluate_model(
 ) -> Scores:
     """Score both models, and write `evaluation.json` and the report here and on the run's MLflow run.
 
+    The MLflow run also gets `reference.json`, which later months are compared with should the candidate become champion.
+
     Args:
         identity: Whose run.
         drops: Oldest first.
-        settings: What was to be trained; recorded.
+        settings: What was to be trained, and which slices to look at; recorded.
         pinned: The champion to compare with.
         files: What to read and where to write.
 
@@ -83,7 +96,8 @@ def evaluate_model(
     with timed("opening the MLflow run"):
         run = tracking.open_run(identity, drops[-1].period)
     with timed("scoring"):
-        evidence = _score(identity, drops[-1].period, pinned=pinned, files=files)
+        models = _score(identity, pinned=pinned, files=files)
+    evidence = _evidence(identity, drops[-1].period, models, settings=settings, summary=files.summary)
     document = json.dumps(_document(evidence), indent=1, allow_nan=False)
     report = render_report(_head(evidence), evidence.candidate, evidence.champion)
     files.evaluation.write_text(document, encoding="utf-8")
@@ -97,12 +111,13 @@ def evaluate_model(
                 "evaluation.json": document,
                 "schema.json": files.schema.read_text(encoding="utf-8"),
                 "report.html": report,
+                **({REFERENCE_FILE: json.dumps(evidence.reference)} if evidence.reference else {}),
             },
         )
     return evidence.candidate
 
 
-def _score(identity: RunIdentity, period: str, *, pinned: PinnedChampion, files: EvaluatedFiles) -> _Evidence:
+def _score(identity: RunIdentity, *, pinned: PinnedChampion, files: EvaluatedFiles) -> Evaluated:
     schema = read_schema(files.schema)
     rows = pd.read_parquet(files.holdout_rows)
     labels = rows[schema.target].to_numpy().astype("int64")
@@ -111,14 +126,23 @@ def _score(identity: RunIdentity, period: str, *, pinned: PinnedChampion, files:
     if pinned.version:
         champion = score_champion(identity.model, pinned.version, rows=rows, labels=labels, schema=pinned.schema)
     _say_scores(candidate, champion)
+    return Evaluated(rows=rows, schema=schema, labels=labels, candidate=candidate, champion=champion, at=datetime.now(UTC))
+
+
+def _evidence(identity: RunIdentity, period: str, models: Evaluated, *, settings: TrainingSettings, summary: Path) -> _Evidence:
+    slicing = SliceSettings(columns=settings.slice_columns, min_rows=settings.min_slice_rows)
+    trained = json.loads(summary.read_text(encoding="utf-8"))
+    columns = trained.pop("columns", None)
     return _Evidence(
         identity=identity,
         period=period,
-        rows=len(rows),
-        positives=int(labels.sum()),
-        summary=json.loads(files.summary.read_text(encoding="utf-8")),
-        candidate=candidate,
-        champion=champion,
+        rows=len(models.rows),
+        positives=int(models.labels.sum()),
+        summary=trained,
+        candidate=models.candidate,
+        champion=models.champion,
+        more=evidence_document(models, seed=settings.seed, settings=slicing),
+        reference=reference_document(columns, models.candidate.probabilities) if columns is not None else None,
     )
 
 
@@ -144,6 +168,7 @@ def _document(evidence: _Evidence) -> dict[str, Any]:
         "training": dict(evidence.summary),
         "candidate": model_document(evidence.candidate),
         "champion": champion_document(evidence.champion),
+        **evidence.more,
     }
 
 

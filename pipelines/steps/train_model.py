@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.cleaning import row_hashes
+from pipelines.evidence.reference import columns_document
 from pipelines.model import Trained, TrainingRows, cell_type, train
 from pipelines.model_files import save_model
 from pipelines.parameters import TrainingSettings
@@ -50,7 +50,7 @@ def train_model(settings: TrainingSettings, files: TrainedFiles) -> Mapping[str,
     labels = rows[schema.target].to_numpy()
     trained = train(TrainingRows(features=rows, labels=labels, units=row_hashes(rows, schema), schema=schema), settings)
     save_model(trained.model, files.candidate)
-    files.summary.write_text(json.dumps(_summary(trained, labels, schema)), encoding="utf-8")
+    files.summary.write_text(json.dumps(_summary(trained, rows, schema)), encoding="utf-8")
     return trained.cross_validation
 
 
@@ -64,12 +64,13 @@ def _read(path: Path, schema: Schema) -> pd.DataFrame:
     return table.to_pandas(self_destruct=True, split_blocks=True, use_threads=False, ignore_metadata=False)
 
 
-def _summary(trained: Trained, labels: np.ndarray, schema: Schema) -> dict[str, Any]:
+def _summary(trained: Trained, rows: pd.DataFrame, schema: Schema) -> dict[str, Any]:
     return {
-        "rows": len(labels),
-        "positives": int(labels.sum()),
+        "rows": len(rows),
+        "positives": int(rows[schema.target].sum()),
         "estimator": trained.estimator,
         "features": list(schema.features),
         "dropped": schema.dropped,
         "cross_validation": {"metric": "log_loss", **trained.cross_validation} if trained.cross_validation else {},
+        "columns": columns_document(rows, schema),
     }

@@ -196,7 +196,7 @@ class Bug:
     @property
     def name(self) -> str:
         """The name of the part that has it."""
-        return next(part.__name__ for part in astuple(self.makers) if part.__module__ == __name__)
+        return str(next(part.__name__ for part in astuple(self.makers) if part.__module__ == __name__))
 
 
 BUGS: tuple[Bug, ...] = (

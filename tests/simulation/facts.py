@@ -3,7 +3,7 @@
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.simulation.choices import Setting
 from tests.simulation.services import Cluster, SimulatedRegistry
@@ -91,9 +91,7 @@ def gather(world: World) -> Facts:
     ledger = world.database.connection
     return Facts(
         setting=world.setting,
-        events={
-            row[0]: EventRow(*row) for row in _rows(ledger, 'id, source, kind, uri, checksum, "force", outcome, why', "event")
-        },
+        events={row[0]: EventRow(*row) for row in _rows(ledger, 'id, source, kind, "force", outcome, why', "event")},
         runs={row[0]: RunRow(*row) for row in _rows(ledger, ", ".join(RunRow._fields), "run")},
         drops=_drops(ledger),
         moves=[Move(*row) for row in _rows(ledger, ", ".join(Move._fields), "transition", order="id")],
@@ -109,9 +107,10 @@ def gather(world: World) -> Facts:
     )
 
 
-def _rows(ledger: sqlite3.Connection, columns: str, table: str, *, order: str = "rowid") -> list[tuple[object, ...]]:
+def _rows(ledger: sqlite3.Connection, columns: str, table: str, *, order: str = "rowid") -> list[tuple[Any, ...]]:
     query = f"SELECT {columns} FROM {table} ORDER BY {order}"  # noqa: S608 - constants of this module
-    return ledger.execute(query).fetchall()
+    rows: list[tuple[Any, ...]] = ledger.execute(query).fetchall()
+    return rows
 
 
 def _drops(ledger: sqlite3.Connection) -> dict[str, list[tuple[str, str]]]:

@@ -29,11 +29,15 @@ class Database:
         self._answers: dict[Any, tuple[Any, dict[str, int]]] = {}
         self._written: dict[str, int] = dict.fromkeys(metadata.tables, 0)
         self._asked: set[str] = set()
-        self.engine: Engine = create_engine("sqlite://", creator=lambda: self.connection, poolclass=StaticPool)
+        self.engine = self._engine()
         event.listen(self.engine, "begin", _begin_immediately)
-        event.listen(self.engine, "before_cursor_execute", self._note)
         self.empty()
-        self.reader = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self.reader = self._engine(isolation_level="AUTOCOMMIT").connect()
+
+    def _engine(self, **options: str) -> Engine:
+        engine = create_engine("sqlite://", creator=lambda: self.connection, poolclass=StaticPool, **options)
+        event.listen(engine, "before_cursor_execute", self._note)
+        return engine
 
     def empty(self) -> None:
         """Begin again."""

@@ -57,6 +57,7 @@ def test_name_and_bucket_are_enough() -> None:
     (model,) = settings.models
     assert (model.name, model.target, model.promotion.metric, model.training.estimator) == ("churn", "Churn", "log_loss", "auto")
     assert (model.promotion.thresholds, model.promotion.max_loss) == ({"roc_auc": 0.6}, {"roc_auc": 0.05})
+    assert (model.promotion.confidence, model.promotion.leak_column_auc) == (0.0, 0.99)
     assert (settings.max_parallel_runs, settings.environment, settings.orchestrator.kind) == (1, "development", "local")
 
 
@@ -211,6 +212,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(model={"promotion": {"thresholds": {"roc_auc": 60.0}}}), "but must hold a bound from 0 to 1 for roc_auc, not 60"),
     (a_table(model={"promotion": {"thresholds": {"log_loss": -1}}}), "but must hold a bound of at least 0 for log_loss, not -1"),
     (a_table(model={"promotion": {"max_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
+    (a_table(model={"promotion": {"max_slice_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
+    (a_table(model={"promotion": {"leak_bounds": {"roc_auc": 99.0}}}), "but must hold a bound from 0 to 1 for roc_auc, not 99"),
+    (a_table(model={"promotion": {"confidence": 1.0}}), "confidence is 1.0, but must be a number of at least 0 below 1"),
+    (a_table(model={"promotion": {"drift_without_reference": "skip"}}), 'must be one of "fail" or "ignore"'),
     (a_table(model={"promotion": {"min_gain": float("nan")}}), "promotion.min_gain is NaN, but must be a number of at least 0"),
 ]  # fmt: skip
 

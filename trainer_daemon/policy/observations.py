@@ -1,12 +1,14 @@
 """What adapters report of the outside world, as values the policy can decide on. Pure."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-EVALUATION_FORMAT = 1
+from trainer_daemon.policy.evidence import Evidence, numbers, parse_evidence
+
+EVALUATION_FORMATS = (1, 2)
+"""What this daemon reads; format 2 adds evidence to the metrics of format 1."""
 
 
 class Phase(StrEnum):
@@ -81,6 +83,7 @@ class Evaluation:
     Attributes:
         champion_version: The version the candidate was compared with; empty when there was no champion.
         champion: The champion's metrics; empty when it could not be scored, then `champion_error` says why.
+        evidence: How sure the differences are, and what else was looked at; nothing in format 1.
     """
 
     run_key: str
@@ -90,6 +93,7 @@ class Evaluation:
     champion_version: str = ""
     champion: Mapping[str, float] = field(default_factory=dict)
     champion_error: str = ""
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +121,11 @@ def parse_evaluation(document: Mapping[str, Any]) -> Evaluation:
     """Read the JSON that step `evaluate_model` writes.
 
     Raises:
-        ValueError: It is not an evaluation of the known format; the sentence says what is wrong.
+        ValueError: It is not an evaluation of a known format; the sentence says what is wrong.
     """
-    if document.get("format") != EVALUATION_FORMAT:
-        msg = f"evaluation.json has format {document.get('format')!r}, this daemon reads {EVALUATION_FORMAT}"
+    if document.get("format") not in EVALUATION_FORMATS:
+        known = " and ".join(map(str, EVALUATION_FORMATS))
+        msg = f"evaluation.json has format {document.get('format')!r}, this daemon reads {known}"
         raise ValueError(msg)
     try:
         champion = document["champion"] or {}
@@ -128,20 +133,15 @@ def parse_evaluation(document: Mapping[str, Any]) -> Evaluation:
             run_key=str(document["run_key"]),
             attempt=int(document["attempt"]),
             holdout_rows=int(document["holdout"]["rows"]),
-            candidate=_metrics(document["candidate"]["metrics"]),
+            candidate=numbers(document["candidate"]["metrics"]),
             champion_version=str(champion.get("version", "")),
-            champion=_metrics(champion.get("metrics") or {}),
+            champion=numbers(champion.get("metrics") or {}),
             champion_error=str(champion.get("error", "")),
+            evidence=parse_evidence(document) if document["format"] != 1 else Evidence(),
         )
     except (KeyError, TypeError, AttributeError) as exc:
         msg = f"evaluation.json lacks {exc}"
         raise ValueError(msg) from exc
-
-
-def _metrics(values: Mapping[str, Any]) -> dict[str, float]:
-    """Only numbers that can be compared; what could not be computed is absent, so that rules on it fail closed."""
-    return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    except ValueError as exc:
+        msg = f"evaluation.json cannot be read: {exc}"
+        raise ValueError(msg) from exc

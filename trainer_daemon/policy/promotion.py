@@ -1,35 +1,18 @@
 """Whether a candidate becomes champion: rules as data, each with an outcome and one sentence. Pure, and closed on failure.
 
-A rule that cannot be computed - a metric that is missing, a champion that could not be scored - fails. Statistical
-rules join the list that `_rules` builds.
+A rule that cannot be computed - a metric that is missing, a champion that could not be scored - fails. A rule that the
+policy does not ask for is not listed. Rules on more than two numbers are in `evidence_rules`.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import Literal
 
+from trainer_daemon.policy import evidence_rules
 from trainer_daemon.policy.observations import Champion, Evaluation, Verdict
+from trainer_daemon.policy.rules import HIGHER_IS_BETTER, Result, RuleOutcome, improvement, missing, not_applicable, outcome
 
-HIGHER_IS_BETTER: Mapping[str, bool] = {
-    "roc_auc": True,
-    "average_precision": True,
-    "log_loss": False,
-    "brier": False,
-    "accuracy": True,
-    "precision": True,
-    "recall": True,
-    "f1": True,
-    "ece": False,
-}
-"""Every metric that a policy may name, and its direction."""
-
-
-class Result(StrEnum):
-    """How one rule came out."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_APPLICABLE = "not_applicable"
+__all__ = ["HIGHER_IS_BETTER", "Case", "Decision", "PromotionPolicy", "Result", "RuleOutcome", "judge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +25,14 @@ class PromotionPolicy:
         thresholds: Absolute bound per metric: a minimum, or a maximum where lower is better.
         max_loss: Guards: how much worse than the champion each other metric may be.
         min_holdout_rows: Fewer held-out rows prove nothing.
+        confidence: How probable a gain of more than `min_gain` must be; 0 does not ask.
+        max_slice_loss: Per metric, how much worse than the champion the candidate may be on any slice.
+        max_calibration_loss: How much worse its calibration error may be; 1 does not ask.
+        max_drift: Highest stability index of any column against the champion's training data; 0 does not ask.
+        drift_without_reference: What comes of that where the champion's data is not remembered.
+        min_label_age_days: How long the month must have been over when it was evaluated.
+        leak_bounds: Per metric, what nobody is believed to be better than.
+        leak_column_auc: Above which ROC-AUC a single column is believed to hold the label; 1 does not ask.
     """
 
     metric: str = "log_loss"
@@ -49,23 +40,14 @@ class PromotionPolicy:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     max_loss: Mapping[str, float] = field(default_factory=dict)
     min_holdout_rows: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleOutcome:
-    """One rule's outcome.
-
-    Attributes:
-        rule: Name of the rule, with its metric in brackets where it has one.
-        observed: The number the rule looked at; None when there was none.
-        required: The number it was held against; None when there was none.
-    """
-
-    rule: str
-    result: Result
-    sentence: str
-    observed: float | None = None
-    required: float | None = None
+    confidence: float = 0.0
+    max_slice_loss: Mapping[str, float] = field(default_factory=dict)
+    max_calibration_loss: float = 1.0
+    max_drift: float = 0.0
+    drift_without_reference: Literal["fail", "ignore"] = "fail"
+    min_label_age_days: int = 0
+    leak_bounds: Mapping[str, float] = field(default_factory=dict)
+    leak_column_auc: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,119 +107,126 @@ def _rules(case: Case, policy: PromotionPolicy) -> Iterator[RuleOutcome]:
     if case.evaluation is None:
         return
     yield _holdout_rows(case.evaluation, policy.min_holdout_rows)
+    yield from _data(case.evaluation, case.candidate_period, policy)
     for metric, bound in policy.thresholds.items():
         yield _threshold(case.evaluation, metric, bound)
-    yield _gain(case.evaluation, policy.metric, policy.min_gain)
+    yield from _comparison(case.evaluation, policy)
+
+
+def _data(evaluation: Evaluation, period: str, policy: PromotionPolicy) -> Iterator[RuleOutcome]:
+    """Whether the month is fit to judge by."""
+    if policy.min_label_age_days > 0:
+        yield evidence_rules.label_age(evaluation, period, policy.min_label_age_days)
+    for metric, bound in policy.leak_bounds.items():
+        yield evidence_rules.plausible(evaluation, metric, bound)
+    if policy.leak_column_auc < 1:
+        yield evidence_rules.feature_leak(evaluation, policy.leak_column_auc)
+    if policy.max_drift > 0:
+        needs_reference = policy.drift_without_reference == "fail"
+        yield evidence_rules.drift(evaluation, policy.max_drift, needs_reference=needs_reference)
+
+
+def _comparison(evaluation: Evaluation, policy: PromotionPolicy) -> Iterator[RuleOutcome]:
+    """Whether the candidate is better than the champion, and nowhere too much worse."""
+    yield _gain(evaluation, policy.metric, policy.min_gain)
+    if policy.confidence > 0:
+        yield evidence_rules.confidence(evaluation, policy.metric, policy.min_gain, policy.confidence)
     for metric, allowed in policy.max_loss.items():
-        yield _loss(case.evaluation, metric, allowed)
+        yield _loss(evaluation, metric, allowed)
+    for metric, allowed in policy.max_slice_loss.items():
+        yield evidence_rules.slice_loss(evaluation, metric, allowed)
+    if policy.max_calibration_loss < 1:
+        yield evidence_rules.calibration_loss(evaluation, policy.max_calibration_loss)
 
 
 def _registered(case: Case) -> RuleOutcome:
     if case.candidate_version:
-        return _outcome("registered", passed=True, sentence=f"the candidate is version {case.candidate_version}")
-    return _outcome("registered", passed=False, sentence="the run registered no model version")
+        return outcome("registered", passed=True, sentence=f"the candidate is version {case.candidate_version}")
+    return outcome("registered", passed=False, sentence="the run registered no model version")
 
 
 def _evaluated(case: Case) -> RuleOutcome:
     """The evidence must exist, and must be about the champion that would be replaced."""
     if case.evaluation is None:
-        return _outcome("evaluated", passed=False, sentence="the run left no readable evaluation")
+        return outcome("evaluated", passed=False, sentence="the run left no readable evaluation")
     version = case.champion.version if case.champion else ""
     if case.evaluation.champion_version != version:
         sentence = f"it was compared with {_named(case.evaluation.champion_version)}, but now there is {_named(version)}"
-        return _outcome("evaluated", passed=False, sentence=sentence)
+        return outcome("evaluated", passed=False, sentence=sentence)
     if case.evaluation.champion_error:
         sentence = f"{_named(version)} could not be scored: {case.evaluation.champion_error}"
-        return _outcome("evaluated", passed=False, sentence=sentence)
-    return _outcome("evaluated", passed=True, sentence=f"evaluated on held-out rows against {_named(version)}")
+        return outcome("evaluated", passed=False, sentence=sentence)
+    return outcome("evaluated", passed=True, sentence=f"evaluated on held-out rows against {_named(version)}")
 
 
 def _champion_lost(version: str) -> RuleOutcome:
     """Without the champion nothing can be better than it: a registry that was lost must not look like a first model."""
     sentence = f"version {version} was champion and now nobody is: point alias champion to a version again"
-    return _outcome("champion_present", passed=False, sentence=sentence)
+    return outcome("champion_present", passed=False, sentence=sentence)
 
 
 def _not_older(case: Case) -> RuleOutcome:
     """Held-out rows of an old month say nothing about the customers that the champion serves today."""
     period = case.champion.period if case.champion else ""
     if not period:
-        return RuleOutcome(rule="not_older", result=Result.NOT_APPLICABLE, sentence="there is no champion with a known period")
+        return not_applicable("not_older", "there is no champion with a known period")
     passed = case.candidate_period >= period
     words = "not older than" if passed else "older than"
     sentence = f"the candidate's period {case.candidate_period} is {words} the champion's {period}"
-    return _outcome("not_older", passed=passed, sentence=sentence)
+    return outcome("not_older", passed=passed, sentence=sentence)
 
 
 def _holdout_rows(evaluation: Evaluation, minimum: int) -> RuleOutcome:
     rows = evaluation.holdout_rows
     passed = rows >= minimum
     sentence = f"{rows} held-out rows, at least {minimum} are needed"
-    return _outcome("min_holdout_rows", passed=passed, sentence=sentence, numbers=(rows, minimum))
+    return outcome("min_holdout_rows", passed=passed, sentence=sentence, numbers=(rows, minimum))
 
 
 def _threshold(evaluation: Evaluation, metric: str, bound: float) -> RuleOutcome:
     value = evaluation.candidate.get(metric)
     higher = HIGHER_IS_BETTER[metric]
     if value is None:
-        return _missing(f"threshold[{metric}]", f"the candidate has no {metric}", bound)
+        return missing(f"threshold[{metric}]", f"the candidate has no {metric}", bound)
     passed = value >= bound if higher else value <= bound
     sentence = f"{metric} {value:.4f}, {'at least' if higher else 'at most'} {bound:g} is needed"
-    return _outcome(f"threshold[{metric}]", passed=passed, sentence=sentence, numbers=(value, bound))
+    return outcome(f"threshold[{metric}]", passed=passed, sentence=sentence, numbers=(value, bound))
 
 
 def _gain(evaluation: Evaluation, metric: str, minimum: float) -> RuleOutcome:
     rule = f"min_gain[{metric}]"
     if not evaluation.champion_version:
-        return RuleOutcome(rule=rule, result=Result.NOT_APPLICABLE, sentence="there is no champion to be better than")
-    gain = _improvement(evaluation, metric)
+        return not_applicable(rule, "there is no champion to be better than")
+    gain = improvement(evaluation, metric)
     if gain is None:
-        return _missing(rule, f"{metric} of candidate and champion cannot be compared", minimum)
+        return missing(rule, f"{metric} of candidate and champion cannot be compared", minimum)
     passed = gain > minimum
     sentence = (
         f"{metric} {evaluation.candidate[metric]:.4f} against the champion's {evaluation.champion[metric]:.4f}: "
         f"{_compared(gain)}, better by more than {minimum:g} is needed"
     )
-    return _outcome(rule, passed=passed, sentence=sentence, numbers=(gain, minimum))
+    return outcome(rule, passed=passed, sentence=sentence, numbers=(gain, minimum))
 
 
 def _loss(evaluation: Evaluation, metric: str, allowed: float) -> RuleOutcome:
     rule = f"max_loss[{metric}]"
     if not evaluation.champion_version:
-        return RuleOutcome(rule=rule, result=Result.NOT_APPLICABLE, sentence="there is no champion to be worse than")
-    gain = _improvement(evaluation, metric)
+        return not_applicable(rule, "there is no champion to be worse than")
+    gain = improvement(evaluation, metric)
     if gain is None:
-        return _missing(rule, f"{metric} of candidate and champion cannot be compared", allowed)
+        return missing(rule, f"{metric} of candidate and champion cannot be compared", allowed)
     loss = max(0.0, -gain)
     sentence = (
         f"{metric} {evaluation.candidate[metric]:.4f} against the champion's {evaluation.champion[metric]:.4f}: "
         f"worse by {loss:.4f}, at most {allowed:g} is allowed"
     )
-    return _outcome(rule, passed=loss <= allowed, sentence=sentence, numbers=(loss, allowed))
-
-
-def _improvement(evaluation: Evaluation, metric: str) -> float | None:
-    """How much better the candidate is, positive when better, None when either side is missing."""
-    candidate, champion = evaluation.candidate.get(metric), evaluation.champion.get(metric)
-    if candidate is None or champion is None:
-        return None
-    return candidate - champion if HIGHER_IS_BETTER[metric] else champion - candidate
+    return outcome(rule, passed=loss <= allowed, sentence=sentence, numbers=(loss, allowed))
 
 
 def _compared(gain: float) -> str:
     if gain == 0:
         return "equal"
     return f"better by {gain:.4g}" if gain > 0 else f"worse by {-gain:.4g}"
-
-
-def _outcome(rule: str, *, passed: bool, sentence: str, numbers: tuple[float, float] | None = None) -> RuleOutcome:
-    observed, required = numbers or (None, None)
-    result = Result.PASSED if passed else Result.FAILED
-    return RuleOutcome(rule=rule, result=result, sentence=sentence, observed=observed, required=required)
-
-
-def _missing(rule: str, sentence: str, required: float) -> RuleOutcome:
-    return RuleOutcome(rule=rule, result=Result.FAILED, sentence=sentence, required=required)
 
 
 def _named(version: str) -> str:

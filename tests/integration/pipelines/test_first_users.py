@@ -4,8 +4,10 @@ import pytest
 
 from pipelines.errors import BadDrop
 from tests.integration.pipelines.churn_models import Month, a_month
+from tests.integration.pipelines.judged_months import Story, a_policy
 from tests.unit.pipelines.builders import read
 from trainer_daemon.demo_data import DRIFT, HEADER, monthly_drop
+from trainer_daemon.policy.observations import Verdict
 
 MONTHS = tuple(DRIFT)
 
@@ -16,12 +18,9 @@ def months_of(seed: int) -> dict[str, Month]:
 
 
 def promoted(candidate: Month, champion: Month | None) -> bool:
-    """What the default policy asks for."""
-    own = candidate.metrics
-    if own["roc_auc"] < 0.6 or champion is None:
-        return own["roc_auc"] >= 0.6
-    other = candidate.metrics_of(champion)
-    return own["log_loss"] < other["log_loss"] and own["roc_auc"] >= other["roc_auc"] - 0.05
+    """What the default policy decides."""
+    story = Story(policy=a_policy(), champion=champion, version="0" if champion else "")
+    return story.judge(candidate, "2025-06").verdict is Verdict.PROMOTE
 
 
 @pytest.mark.parametrize("group", range(4))

@@ -20,6 +20,7 @@ from pipelines.champion import score_champion
 from pipelines.cleaning import Prepared, row_hashes
 from pipelines.errors import BadDrop, BadSettings
 from pipelines.evaluation import ChampionScores
+from pipelines.evidence.reference import columns_document, reference_document
 from pipelines.model import TrainingRows, churn_probabilities, train
 from pipelines.model_files import load_model, save_model
 from pipelines.parameters import RunIdentity, TrainingSettings
@@ -169,6 +170,39 @@ def test_champion_is_scored_like_the_model_it_is(registry: Registry, data: Prepa
     scores = scored(registry, data, registered(registry, model_folder)).scores
     assert scores is not None
     assert scores.defined["log_loss"] > 0
+
+
+def test_champion_is_compared_with_the_data_it_was_trained_on(registry: Registry, data: Prepared, model_folder: Path) -> None:
+    """The reference lies on the version's run; the month that it was trained on has not drifted."""
+    version, run = registered(registry, model_folder), open_run(registry.identity, "2025-03")
+    columns = columns_document(data.training, data.schema)
+    run.client.log_text(run.run_id, json.dumps(reference_document(columns, np.linspace(0, 1, 50))), "reference.json")
+    drift = scored(registry, data, version).drift
+    assert drift is not None
+    assert (drift.error, set(drift.columns)) == ("", {"Tenure", "Charges", "Contract"})
+    assert max(shift.psi for shift in drift.columns.values()) < 0.5
+    assert drift.score is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (None, "was registered without reference.json"),
+        ("{}", "reference.json has format None, this pipeline reads 1"),
+        ("no JSON", "reference.json is not JSON: Expecting value"),
+    ],
+)
+def test_champion_without_a_readable_reference_is_scored_all_the_same(
+    registry: Registry, data: Prepared, model_folder: Path, text: str | None, error: str
+) -> None:
+    """Whether that matters is for the policy to say."""
+    version, run = registered(registry, model_folder), open_run(registry.identity, "2025-03")
+    if text is not None:
+        run.client.log_text(run.run_id, text, "reference.json")
+    champion = scored(registry, data, version)
+    assert champion.scores is not None
+    assert champion.drift is not None
+    assert error in champion.drift.error
 
 
 def foreign_version(registry: Registry, folder: Path) -> str:

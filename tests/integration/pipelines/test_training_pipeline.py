@@ -13,6 +13,7 @@ from pipelines.parameters import RunIdentity
 from tests.integration.pipelines.executing import execute, python
 from tests.integration.pipelines.registry import Registry
 from trainer_daemon.demo_data import monthly_drop
+from trainer_daemon.policy.observations import parse_evaluation
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own use of SQLAlchemy
 
@@ -48,7 +49,8 @@ def test_two_months_become_two_versions_and_the_second_is_compared_with_the_firs
     assert registry.artifact("report.html").startswith("<!doctype html>")
 
     second = replace(registry.identity, run_key="b" * 64, run_name="churn-2025-05-bbbbbbbbbbbb-1", attempt=2)
-    parameters = request(second, may, "2025-05", champion_version="1", champion_schema=schema)
+    training = {"estimator": "auto", "hyperparameters": {}, "seed": 0, "slice_columns": ["contracttype"], "min_slice_rows": 20}
+    parameters = request(second, may, "2025-05", champion_version="1", champion_schema=schema, training=training)
     for _ in range(2):
         execute(compiled / "training.yaml", parameters, tmp_path / "root")
     assert [
@@ -63,7 +65,7 @@ def test_two_months_become_two_versions_and_the_second_is_compared_with_the_firs
     assert run.info.status == "FINISHED"
     evaluation = json.loads((Path(run.info.artifact_uri.removeprefix("file://")) / "evaluation.json").read_text())
     assert (evaluation["format"], evaluation["run_key"], evaluation["attempt"], evaluation["period"]) == (
-        1,
+        2,
         "b" * 64,
         2,
         "2025-05",
@@ -71,6 +73,15 @@ def test_two_months_become_two_versions_and_the_second_is_compared_with_the_firs
     assert evaluation["champion"]["version"] == "1"
     assert evaluation["champion"]["metrics"]["log_loss"] > evaluation["candidate"]["metrics"]["log_loss"]
     assert evaluation["holdout"]["rows"] + evaluation["training"]["rows"] == 1000
+    read = parse_evaluation(evaluation).evidence
+    assert read.differences["log_loss"].probability_of_gain(0, higher_is_better=False) > 0.9
+    assert read.drift is not None
+    assert (read.drift.error, set(read.drift.columns)) == ("", set(schema["columns"]))
+    assert read.drift.score is not None
+    assert read.feature_auc is not None
+    assert set(read.feature_auc) == set(schema["columns"])
+    assert read.slices is not None
+    assert {entry.column for entry in read.slices.found} == {"ContractType"}
 
 
 def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(compiled: Path, registry: Registry, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def test_integers_come_back_from_kfp() -> None:
         through_kfp({"estimator": "random_forest", "seed": 5, "hyperparameters": {"max_depth": 3, "max_features": 1.0}})
     )
     assert repr(training.seed) == "5"
+    sliced = parse_training(through_kfp({"slice_columns": ["Region"], "min_slice_rows": 40}))
+    assert (sliced.slice_columns, repr(sliced.min_slice_rows)) == (("Region",), "40")
     assert repr(dict(training.hyperparameters)) in {
         "{'max_depth': 3, 'max_features': 1.0}",
         "{'max_features': 1.0, 'max_depth': 3}",

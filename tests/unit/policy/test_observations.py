@@ -34,7 +34,14 @@ def test_champion_that_could_not_be_scored_keeps_its_error() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [{}, DOCUMENT | {"format": 2}, DOCUMENT | {"holdout": None}, {**DOCUMENT, "candidate": 3}, DOCUMENT | {"champion": "v3"}],
+    [
+        {},
+        DOCUMENT | {"format": 2},
+        DOCUMENT | {"format": 3},
+        DOCUMENT | {"holdout": None},
+        {**DOCUMENT, "candidate": 3},
+        DOCUMENT | {"champion": "v3"},
+    ],
 )
 def test_anything_else_is_refused_with_a_sentence(document: dict[str, object]) -> None:
     """Half an evaluation is none."""

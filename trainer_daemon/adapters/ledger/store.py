@@ -195,6 +195,8 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
     if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED}:
         _reopen(connection, run, again=change.reopen_event)
+    if move.to is RunState.QUARANTINED:
+        _reopen_joined(connection, run)
 
 
 def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
@@ -205,7 +207,17 @@ def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
     if again and by_another:
         reopened.append(drop_event_id(run.model, run.drop))
     if reopened:
-        connection.execute(update(events).where(events.c.id.in_(reopened)).values(outcome="pending", run_key=""))
+        _make_pending(connection, events.c.id.in_(reopened))
+
+
+def _reopen_joined(connection: Connection, run: Run) -> None:
+    """Corrections of earlier months that counted on a run whose own drop is bad need another one."""
+    others = [drop_event_id(run.model, drop) for drop in run.drops[:-1]]
+    _make_pending(connection, and_(events.c.id.in_(others), events.c.outcome == "duplicated"))
+
+
+def _make_pending(connection: Connection, which: ColumnElement[bool]) -> None:
+    connection.execute(update(events).where(which).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""The evidence of one evaluation: candidate and champion on many held-out rows, and the memory it takes."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.listed import peak_mb
+from pipelines.evaluation import ChampionScores, score_probabilities
+from pipelines.evidence.document import Evaluated, evidence_document
+from pipelines.evidence.slices import SliceSettings
+from pipelines.schema import Kind, Schema
+
+ROWS = (250, 100_000, 1_000_000)
+
+
+def measure_evaluation(_workspace: Path) -> Mapping[str, float]:
+    """Seconds and memory per number of held-out rows, each in a process of its own."""
+    figures = {}
+    for rows in ROWS:
+        command = [sys.executable, "-m", "benchmarks.evaluation", str(rows)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        measured = json.loads(done.stdout.splitlines()[-1])
+        figures[f"evidence on {rows:,} held-out rows, s"] = measured["seconds"]
+        figures[f"evidence on {rows:,} held-out rows, MB above data"] = measured["memory_mb"]
+    return figures
+
+
+def evaluated(rows: int) -> Evaluated:
+    """Two models of one population, twenty columns of which five are texts."""
+    draw = np.random.default_rng(1)
+    logits = draw.normal(-1, 1, rows)
+    labels = (draw.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+    candidate, champion = (1 / (1 + np.exp(-logits - draw.normal(0, error, rows))) for error in (0.5, 0.7))
+    numbers = {f"number{index}": draw.normal(0, 1, rows) for index in range(15)}
+    texts = {f"text{index}": pd.Series(draw.choice(list("abc"), rows), dtype="str") for index in range(5)}
+    kinds = {**dict.fromkeys(numbers, Kind.NUMERIC), **dict.fromkeys(texts, Kind.TEXT)}
+    return Evaluated(
+        rows=pd.DataFrame({**numbers, **texts}),
+        schema=Schema(target="Churn", entity_column="", columns=kinds),
+        labels=labels,
+        candidate=score_probabilities(candidate, labels),
+        champion=ChampionScores(version="1", scores=score_probabilities(champion, labels)),
+        at=datetime.now(UTC),
+    )
+
+
+def main(rows: int) -> dict[str, float]:
+    """Make the evidence once."""
+    given = evaluated(rows)
+    before_mb, started = peak_mb(), time.perf_counter()
+    evidence_document(given, seed=0, settings=SliceSettings())
+    return {"seconds": time.perf_counter() - started, "memory_mb": peak_mb() - before_mb}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]))))
