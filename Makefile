@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+IMAGE ?= trainer-daemon
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench clean
+.PHONY: help setup demo test check format lock bench image image-test wheelhouse clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,8 +28,8 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
-test: setup ## every test, unit to acceptance
-	@$(PYTEST) -n 2 --dist worksteal tests
+test: setup ## every test, unit to acceptance; the image has its own
+	@$(PYTEST) -n 2 --dist worksteal --ignore tests/image tests
 
 check: setup ## what needs no server: lint, types, layers, unit tests
 	@$(BIN)/ruff check .
@@ -48,5 +50,23 @@ lock: setup ## resolve the dependencies again
 bench: setup ## measure what README states
 	@$(BIN)/python -m benchmarks
 
+image: setup ## build the container image, print its strict name and size, write its bill of materials; PUSH=1 pushes it
+	@docker build --quiet --tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg CREATED=$$(git log -1 --format=%cI) $(BUILD_ARGS) . >/dev/null
+	@$(if $(PUSH),docker push --quiet $(IMAGE):$(VERSION) >/dev/null)
+	@docker run --rm --network none --entrypoint python3 $(IMAGE):$(VERSION) \
+	  -c 'from importlib.metadata import distributions as d; print(*sorted(f"{x.name}=={x.version}" for x in d()), sep="\n")' \
+	  | $(BIN)/cyclonedx-py requirements --output-reproducible --output-file trainer-daemon.cdx.json - 2>/dev/null
+	@docker image inspect $(IMAGE):$(VERSION) \
+	  --format '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}$(IMAGE):$(VERSION), image {{.Id}}; a registry gives the digest: PUSH=1{{end}}'
+	@docker image inspect $(IMAGE):$(VERSION) --format '{{.Size}}' | awk '{ printf "%.0f MB, bill of materials: trainer-daemon.cdx.json\n", $$1 / 1e6 }'
+
+image-test: setup wheelhouse ## run the image hardened, with the demo's drops; needs a Docker engine
+	@$(PYTEST) -rs tests/image
+
+wheelhouse: setup ## download what an image build without a package index needs
+	@$(BIN)/python -m pip download --quiet --require-hashes --dest wheelhouse -r requirements.lock
+	@$(BIN)/python -m pip download --quiet --require-hashes --dest wheelhouse -r requirements-build.lock
+
 clean: ## remove what the other targets made
-	rm -rf $(VENV) var demo-workspace .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) var demo-workspace wheelhouse trainer-daemon.cdx.json .pytest_cache .mypy_cache .ruff_cache

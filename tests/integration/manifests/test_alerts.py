@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.integration.manifests.tools import K8S, MONITORING, ROOT, only, run, tool
 from tests.unit.test_runbook import logged_events
