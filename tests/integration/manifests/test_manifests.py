@@ -1,13 +1,17 @@
 """What would be applied to a cluster is valid, restricted, and agrees with the daemon and with itself."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.integration.manifests.tools import (
+    K8S,
     MONITORING,
     OVERLAYS,
+    ROOT,
     Manifest,
+    built,
     container,
     environment,
     manifests,
@@ -47,7 +51,7 @@ def port_of(manifest: Manifest) -> object:
 def test_every_manifest_follows_the_schema_of_kubernetes(overlay: str, tmp_path: Path) -> None:
     """Strictly: an unknown field is a misspelt one."""
     file = tmp_path / "manifests.yaml"
-    file.write_text(rendered(overlay))
+    file.write_text(rendered(K8S / overlay))
     said = run(tool("kubernetes-validate"), "--strict", file)
     passed = said.stdout.count("passed") + said.stderr.count("passed")
     assert passed == len([each for each in manifests(overlay) if each["kind"] not in CUSTOM])
@@ -189,3 +193,23 @@ def test_role_of_the_profile_is_for_the_account_of_the_daemon() -> None:
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
     assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {"pipelines.kubeflow.org"}
+
+
+def test_overlay_of_the_installation_guide_builds(tmp_path: Path) -> None:
+    """As the guide has it written: its own image in both places, its own account."""
+    shutil.copytree(K8S, tmp_path / "k8s")
+    mine = tmp_path / "k8s" / "overlays" / "mine"
+    mine.mkdir()
+    for name in ("trainer.toml", "image.yaml"):
+        shutil.copy(K8S / "base" / name, mine / name)
+    guide = (ROOT / "docs" / "installation.md").read_text()
+    text = guide.split("kustomization.yaml <<END\n")[1].split("\nEND\n")[0]
+    for word, value in {"$IMAGE": "registry.example/trainer", "sha256:…": f"sha256:{'0' * 64}", "$ACCOUNT": "me@example"}.items():
+        assert word in text
+        text = text.replace(word, value)
+    (mine / "kustomization.yaml").write_text(text)
+    made = {each["kind"]: each for each in built(mine)}
+    container = made["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    images = {container["image"], *(each["value"] for each in container["env"])}
+    assert images == {f"registry.example/trainer@sha256:{'0' * 64}"}
+    assert made["ServiceAccount"]["metadata"]["annotations"] == {"iam.gke.io/gcp-service-account": "me@example"}

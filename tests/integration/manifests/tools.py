@@ -39,16 +39,21 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def rendered(overlay: str) -> str:
-    """What kustomize makes of a folder of k8s."""
+def rendered(folder: Path) -> str:
+    """What kustomize makes of a folder."""
     kustomize = tool("kubectl", "kustomize")
     verb = "kustomize" if Path(kustomize).name == "kubectl" else "build"
-    return run(kustomize, verb, K8S / overlay).stdout
+    return run(kustomize, verb, folder).stdout
+
+
+def built(folder: Path) -> list[Manifest]:
+    """The manifests that kustomize makes of a folder."""
+    return list(yaml.safe_load_all(rendered(folder)))
 
 
 def manifests(overlay: str) -> list[Manifest]:
     """The manifests of a folder of k8s."""
-    return list(yaml.safe_load_all(rendered(overlay)))
+    return built(K8S / overlay)
 
 
 def only(overlay: str, kind: str) -> Manifest:
