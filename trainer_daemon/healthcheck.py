@@ -30,11 +30,12 @@ def listen_address(environment: Mapping[str, str]) -> str:
     listen = environment.get("TRAINER_HTTP__LISTEN")
     if listen is None:
         try:
-            listen = tomllib.loads(config.read_text(encoding="utf-8-sig")).get("http", {}).get("listen")
+            section = tomllib.loads(config.read_text(encoding="utf-8-sig")).get("http")
         except (OSError, ValueError) as exc:
             msg = f"{config} cannot be read: {exc}"
             raise UnhealthyError(msg) from exc
-    if not listen:
+        listen = section.get("listen") if isinstance(section, dict) else None
+    if not isinstance(listen, str) or not listen.rpartition(":")[2].isdigit():
         msg = f'nobody can be asked: set listen = "0.0.0.0:9464" under [http] in {config}'
         raise UnhealthyError(msg)
     return listen

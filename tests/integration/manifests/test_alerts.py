@@ -58,7 +58,7 @@ def rules_file(tmp_path: Path) -> Path:
 
 def test_rules_are_valid(rules_file: Path) -> None:
     """As Prometheus itself sees them."""
-    assert "12 rules found" in run(tool("promtool"), "check", "rules", rules_file).stdout
+    run(tool("promtool"), "check", "rules", rules_file)
 
 
 def test_alerts_fire_when_they_should(rules_file: Path) -> None:
