@@ -2,16 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+IMAGE ?= trainer-daemon
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.DEFAULT_GOAL := help
 HISTORIES ?= 1000
 SEED ?= 1
 FIRST ?= 0
 REPLICAS ?= 1
 
-.PHONY: help setup demo test simulate check format lock bench clean
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test simulate check format lock bench image image-test wheelhouse clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,9 +33,9 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
-test: setup ## every test, unit to acceptance
+test: setup ## every test, unit to acceptance; the image has its own
 	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
-	@$(PYTEST) -n 2 --dist worksteal tests/integration tests/acceptance
+	@$(PYTEST) -n 2 --dist worksteal tests/integration tests/simulation tests/acceptance
 
 simulate: setup ## the daemon in a simulated world: make simulate HISTORIES=10000 SEED=1; FIRST=n begins at history n
 	@$(BIN)/python -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --first $(FIRST) --replicas $(REPLICAS)
@@ -52,9 +54,28 @@ format: setup ## let ruff rewrite what it can
 lock: setup ## resolve the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	@printf 'hatchling\nsetuptools\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 bench: setup ## measure what README states
 	@$(BIN)/python -m benchmarks
 
+image: setup ## build the container image, print its strict name and size, write its bill of materials; PUSH=1 pushes it
+	@docker build --quiet --tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg CREATED=$$(git log -1 --format=%cI) $(BUILD_ARGS) . >/dev/null
+	@$(if $(PUSH),docker push --quiet $(IMAGE):$(VERSION) >/dev/null)
+	@docker run --rm --network none --entrypoint python3 $(IMAGE):$(VERSION) \
+	  -c 'from importlib.metadata import distributions as d; print(*sorted(f"{x.name}=={x.version}" for x in d()), sep="\n")' \
+	  | $(BIN)/cyclonedx-py requirements --output-reproducible --output-file trainer-daemon.cdx.json - 2>/dev/null
+	@docker image inspect $(IMAGE):$(VERSION) \
+	  --format '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}$(IMAGE):$(VERSION), image {{.Id}}; a registry gives the digest: PUSH=1{{end}}'
+	@docker image inspect $(IMAGE):$(VERSION) --format '{{.Size}}' | awk '{ printf "%.0f MB, bill of materials: trainer-daemon.cdx.json\n", $$1 / 1e6 }'
+
+image-test: setup wheelhouse ## run the image hardened, with the demo's drops; needs a Docker engine
+	@$(PYTEST) -rs tests/image
+
+wheelhouse: setup ## download what an image build without a package index needs
+	@$(BIN)/python -m pip download --quiet --require-hashes --dest wheelhouse -r requirements.lock
+	@$(BIN)/python -m pip download --quiet --require-hashes --dest wheelhouse -r requirements-build.lock
+
 clean: ## remove what the other targets made
-	rm -rf $(VENV) var demo-workspace .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) var demo-workspace wheelhouse trainer-daemon.cdx.json .pytest_cache .mypy_cache .ruff_cache

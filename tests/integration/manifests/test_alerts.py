@@ -1,0 +1,122 @@
+"""The alerts are valid, fire when they should and not otherwise, and lead to the runbook."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.integration.manifests.tools import K8S, MONITORING, ROOT, only, run, tool
+from tests.unit.test_runbook import logged_events
+
+CASES = Path(__file__).with_name("alerts_cases.yaml")
+EVENT = re.compile(r'event(=|!=|=~|!~)"([^"]*)"')
+
+
+def groups() -> list[dict[str, Any]]:
+    """The groups of rules, as Prometheus itself reads them."""
+    found: list[dict[str, Any]] = only(MONITORING, "PrometheusRule")["spec"]["groups"]
+    return found
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Every alert."""
+    return [rule for group in groups() for rule in group["rules"] if "alert" in rule]
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard."""
+    found: dict[str, Any] = json.loads((K8S / "monitoring" / "dashboard.json").read_text())
+    return found
+
+
+def expressions() -> list[str]:
+    """Everything that is asked of Prometheus."""
+    rules = [rule["expr"] for group in groups() for rule in group["rules"]]
+    return [*rules, *(target["expr"] for panel in dashboard()["panels"] for target in panel["targets"])]
+
+
+def events_named_in(expression: str) -> set[str]:
+    """The log events that an expression selects or leaves out; alternatives in parentheses are multiplied out."""
+    named: set[str] = set()
+    for _, pattern in EVENT.findall(expression):
+        for alternative in re.split(r"\|(?![^(]*\))", pattern):
+            head, _, rest = alternative.partition("(")
+            named |= {head + tail for tail in rest.rstrip(")").split("|")}
+    return named
+
+
+@pytest.fixture
+def rules_file(tmp_path: Path) -> Path:
+    """The rules as a file of Prometheus."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump({"groups": groups()}))
+    return path
+
+
+def test_rules_are_valid(rules_file: Path) -> None:
+    """As Prometheus itself sees them."""
+    run(tool("promtool"), "check", "rules", rules_file)
+
+
+def test_alerts_fire_when_they_should(rules_file: Path) -> None:
+    """And not otherwise: cases with series over time are in a file beside this one."""
+    cases = rules_file.with_name("cases.yaml")
+    cases.write_text(CASES.read_text())
+    assert "SUCCESS" in run(tool("promtool"), "test", "rules", cases).stdout
+
+
+def test_every_alert_has_a_case() -> None:
+    """An alert that never fired in a test may never fire."""
+    tests = yaml.safe_load(CASES.read_text())["tests"]
+    fired = {case["alertname"] for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert fired == {alert["alert"] for alert in alerts()}
+
+
+def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
+    """The anchor of a heading; where the event is a variable, every event that it may stand for has one."""
+    headings = {
+        line.removeprefix("## ") for line in (ROOT / "docs" / "runbook.md").read_text().splitlines() if line.startswith("## ")
+    }
+    errors = {event for event, severity in logged_events() if severity in {"error", "exception"}}
+    for alert in alerts():
+        page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+        assert page == "docs/runbook.md"
+        assert ({anchor} if anchor != "{{ $labels.event }}" else errors | {"library_logged"}) <= headings, alert["alert"]
+
+
+def test_every_event_that_is_asked_for_exists() -> None:
+    """A misspelt one would be silent for ever."""
+    known = {event for event, _ in logged_events()}
+    named = {name for expression in expressions() for name in events_named_in(expression)}
+    assert len(named) > 10
+    assert named - known == set()
+
+
+def test_only_metrics_that_exist_are_asked_for() -> None:
+    """What the daemon exports, and what the rules record."""
+    recorded = {rule["record"] for group in groups() for rule in group["rules"] if "record" in rule}
+    for expression in expressions():
+        asked = set(re.findall(r"\btrainer[a-z0-9_:]+", EVENT.sub("", expression)))
+        assert asked, expression
+        assert asked <= recorded | {"trainer_log_events_total"}, expression
+
+
+def test_every_panel_shows_something_else() -> None:
+    """Each has a title, a place of its own, and asks the chosen Prometheus."""
+    panels = dashboard()["panels"]
+    assert len({panel["title"] for panel in panels}) == len({panel["id"] for panel in panels}) == len(panels)
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+    assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
+
+
+def test_expressions_of_the_dashboard_are_valid(tmp_path: Path) -> None:
+    """Prometheus parses them, with Grafana's variables filled in."""
+    filled = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    texts = [expression.replace("$__rate_interval", "5m").replace("$model", ".*") for expression in filled]
+    rules = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(texts)]
+    path = tmp_path / "panels.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    run(tool("promtool"), "check", "rules", path)
