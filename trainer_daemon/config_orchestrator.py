@@ -122,6 +122,11 @@ class OrchestratorSettings(Section):
         """The page of a run in the user interface; empty when nobody said where that is."""
         return f"{self.ui_url}/#/runs/details/{run_id}" if self.ui_url and run_id else ""
 
+    def log_command(self, run_id: str) -> str:
+        """A command line that shows what the steps of a run on Kubeflow Pipelines print, as long as their pods are there."""
+        namespace = self.user_namespace or self.namespace
+        return f"kubectl logs --namespace {namespace} --selector pipeline/runid={run_id} --container main --prefix --tail=-1"
+
     def recurring_run_link(self, recurring_run_id: str) -> str:
         """The page of a recurring run in the user interface; empty when nobody said where that is."""
         return f"{self.ui_url}/#/recurringrun/details/{recurring_run_id}" if self.ui_url else ""

@@ -64,6 +64,19 @@ def test_run_on_kubeflow_is_looked_at_on_its_page() -> None:
         assert f"watch it at {place}." in told(a_run(RunState.RUNNING, orchestrator_run="4711"), session=session)
 
 
+@pytest.mark.parametrize(
+    ("keys", "namespace"), [({}, "kubeflow"), ({"namespace": "kfp"}, "kfp"), ({"user_namespace": "ann"}, "ann")]
+)
+def test_failed_run_on_kubeflow_says_how_to_read_the_log_of_its_steps(keys: dict[str, str], namespace: str) -> None:
+    """Their pods are in the profile of the run, or where Kubeflow Pipelines is; a run that never got there has none."""
+    section = {"kind": "kubeflow", "image": "i", **keys}
+    settings = Settings.model_validate({"orchestrator": section, "models": ({"name": "churn", "bucket": "file:///drops"},)})
+    session = Session(config=Path("trainer.toml"), settings=settings)
+    words = told(a_run(RunState.FAILED, orchestrator_run="4711"), session=session)
+    assert f"`kubectl logs --namespace {namespace} --selector pipeline/runid=4711 --container main" in words
+    assert "kubectl" not in told(a_run(RunState.FAILED), session=session)
+
+
 def test_failed_run_with_attempts_left_needs_nobody() -> None:
     """It is tried again by itself."""
     words = told(a_run(RunState.FAILED, attempt=1))

@@ -86,10 +86,18 @@ def _place(run: Run) -> tuple[str, int]:
 
 
 def _about_failure(run: Run, session: Session) -> tuple[str, ...]:
-    log = f"What the run printed: {session.place_of(run)}"
+    log = _log(run, session)
     if run.attempt < run.attempts_max:
-        return (f"Attempt {run.attempt + 1} of {run.attempts_max} follows by itself.", log)
-    return (log, f"When the cause is gone: `{_once_more(run, session)}`.")
+        return (f"Attempt {run.attempt + 1} of {run.attempts_max} follows by itself.", *log)
+    return (*log, f"When the cause is gone: `{_once_more(run, session)}`.")
+
+
+def _log(run: Run, session: Session) -> tuple[str, ...]:
+    printed = f"What the run printed: {session.place_of(run)}"
+    orchestrator = session.settings.orchestrator
+    if orchestrator.kind == "local" or not run.orchestrator_run:
+        return (printed,)
+    return (printed, f"While its pods are there: `{orchestrator.log_command(run.orchestrator_run)}`.")
 
 
 def _about_quarantine(run: Run, session: Session) -> tuple[str, ...]:
