@@ -1,5 +1,8 @@
 """Fixtures that every tier uses."""
 
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,17 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder of real churn data, ../shared/data, is not there")
     return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def libraries_log_as_before() -> Iterator[None]:
+    """A command that a test calls in its own process makes the libraries log into a stream that is closed soon."""
+    root, show = logging.getLogger(), warnings.showwarning
+    level, before = root.level, list(root.handlers)
+    yield
+    logging.captureWarnings(capture=False)
+    warnings.showwarning = show
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in before and type(handler).__module__.startswith("trainer_daemon."):
+            root.removeHandler(handler)

@@ -1,9 +1,6 @@
 """What is counted of what is logged, and how it looks to Prometheus."""
 
 import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +8,6 @@ from prometheus_client import generate_latest
 
 from trainer_daemon.telemetry.logging import configure_logging
 from trainer_daemon.telemetry.metrics import WATCHED, WATCHED_STREAM, Metrics
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Logging is global: put it back."""
-    root, showing = logging.getLogger(), warnings.showwarning
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], warnings.showwarning = handlers, showing
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 def sample(metrics: Metrics, **labels: str) -> float | None:

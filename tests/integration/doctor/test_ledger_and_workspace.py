@@ -111,7 +111,7 @@ def test_pipelines_are_compiled_with_their_digest(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     check = checked(pipelines_probe(settings))
     assert (check.status, list(tmp_path.iterdir())) == (Status.OK, [])
-    assert "evaluation, hello, training compile, digest " in check.found
+    assert "evaluation, hello, inference, training compile, digest " in check.found
 
     settings.workspace.mkdir()
     assert checked(pipelines_probe(settings)).status is Status.OK
