@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import MODEL, a_drop, a_policy
+from tests.builders import MODEL, a_drop, a_policy, an_operator_event
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.policy.actions import Wait
@@ -180,3 +180,28 @@ def test_rejection_that_a_lost_ledger_adopts_is_told_as_one(world: World, tmp_pa
         world.live()
     told = [call.kwargs["event"] for call in world.log.calls]
     assert (told.count("candidate_rejected"), told.count("run_queued")) == (1, 2)
+
+
+def test_cancellation_of_a_run_that_fails_meanwhile_ends_with_it(world: World) -> None:
+    """It was the last attempt; the wish must not wait for the day on which the run is asked for again."""
+    world.policy = a_policy(attempts_max=1)
+    world.arrive(a_drop())
+    run = step_until(world, RunState.RUNNING)
+    world.orchestrator.phases[run.name] = Phase.FAILED
+    with Ledger(world.url) as ledger:
+        observe, left = world.orchestrator.observe, [True]
+
+        def cancel_then_observe(names: Any) -> Any:  # noqa: ANN401 - the role's call
+            if left:
+                left.pop()
+                ledger.request_cancel(run, "ann: wrong month")
+            return observe(names)
+
+        world.orchestrator.observe = cancel_then_observe  # type: ignore[method-assign]
+        world.reconciler(ledger, Countdown()).step()
+        failed = ledger.run(run.key)
+        assert (failed.state, failed.ending) == (RunState.FAILED, None)
+        ledger.record([an_operator_event(a_drop())], world.now)
+    world.orchestrator.observe = observe  # type: ignore[method-assign]
+    world.live()
+    assert state_of(world, run) is RunState.PROMOTED

@@ -184,7 +184,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
     values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
-    if move.to not in LIVE | {RunState.FAILED} or run.state not in LIVE | {RunState.FAILED}:
+    if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:
         _exactly_one(connection, update(runs).where(_as_seen(run)).values(values), f"run {run.name} is no longer {run.state}")
@@ -197,6 +197,13 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         _reopen(connection, run, again=change.reopen_event)
     if move.to is RunState.QUARANTINED:
         _reopen_joined(connection, run)
+
+
+def _is_over(run: Run, move: _Move, change: Change) -> bool:
+    """Nothing is left to be ended, so nobody's wish to end it may outlive it: it would end the run when it is asked for again."""
+    if move.to is RunState.FAILED:
+        return change.final or move.attempt >= run.attempts_max
+    return move.to not in LIVE
 
 
 def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
