@@ -223,17 +223,23 @@ class Reconciler:
             # it is only put out of sight
             with suppress(PermanentError):
                 self._orchestrator.archive(run.name)
-        if run.model_version:
-            # a version that is gone needs no mark
-            with suppress(PermanentError):
-                self._registry.record_decision(run.model, run.model_version, {"validation_status": action.to.lower()})
+        self._mark(run, action.to)
         change = Change(error=action.why, reopen_event=action.again)
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
         self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)
 
+    def _mark(self, run: Run, ending: RunState) -> None:
+        """What an earlier attempt left on the version of a run that ends undecided is true no longer."""
+        if run.model_version:
+            # a version that is gone needs no mark
+            with suppress(PermanentError):
+                self._registry.record_decision(run.model, run.model_version, {"validation_status": ending.lower()})
+
     def _advance(self, action: Advance, now: datetime) -> None:
         run = action.run
+        if action.to in {RunState.SUPERSEDED, RunState.CANCELED, RunState.QUARANTINED}:
+            self._mark(run, action.to)
         change = Change(
             error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,

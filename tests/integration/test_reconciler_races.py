@@ -205,3 +205,24 @@ def test_cancellation_of_a_run_that_fails_meanwhile_ends_with_it(world: World) -
     world.orchestrator.observe = observe  # type: ignore[method-assign]
     world.live()
     assert state_of(world, run) is RunState.PROMOTED
+
+
+def test_version_of_a_run_whose_bytes_changed_under_its_second_attempt_is_no_longer_called_canceled(world: World) -> None:
+    """The first attempt was cancelled, the second asked for; then the bytes were gone before anybody recorded newer ones."""
+    world.arrive(a_drop())
+    run = step_until(world, RunState.RUNNING)
+    world.proceed()
+    run = step_until(world, RunState.TRAINED)
+    with Ledger(world.url) as ledger:
+        ledger.request_cancel(run, "ann: wrong month")
+    world.live()
+    assert world.registry.tags["1"]["validation_status"] == "canceled"
+    with Ledger(world.url) as ledger:
+        ledger.record([an_operator_event(a_drop())], world.now)
+    run = step_until(world, RunState.RUNNING)
+    changed = Failure(attempt=run.attempt, step="load", kind="drop_changed", reason="it holds other bytes")
+    world.registry.failures[run.key] = changed
+    world.orchestrator.phases[run.name] = Phase.FAILED
+    world.live()
+    assert state_of(world, run) is RunState.SUPERSEDED
+    assert world.registry.tags["1"]["validation_status"] == "superseded"
