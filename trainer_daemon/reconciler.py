@@ -224,7 +224,7 @@ class Reconciler:
             with suppress(PermanentError):
                 self._orchestrator.archive(run.name)
         self._mark(run, action.to)
-        change = Change(error=action.why, reopen_event=action.again)
+        change = Change(error=action.why, reopen_event=action.again, keep_events=action.passed_over)
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
         self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)

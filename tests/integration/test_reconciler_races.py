@@ -226,3 +226,17 @@ def test_version_of_a_run_whose_bytes_changed_under_its_second_attempt_is_no_lon
     world.live()
     assert state_of(world, run) is RunState.SUPERSEDED
     assert world.registry.tags["1"]["validation_status"] == "superseded"
+
+
+def test_run_that_another_month_began_and_the_backlog_passes_over_stays_passed_over(world: World) -> None:
+    """Were the event of the other month decided anew, it would begin the same run, for ever."""
+    bad(world, "x")
+    world.policy = a_policy(window_months=2, backlog="newest")
+    for month, content in (("2025-02", "a"), ("2025-03", "a"), ("2025-04", "x")):
+        world.arrive(a_drop(month, content=content))
+        world.live()
+    with Ledger(world.url) as ledger:
+        ledger.record([an_operator_event(a_drop("2025-04", content="x"), force=True)], world.now)
+    world.arrive(a_drop("2025-02", content="b", generation="2"))
+    world.live()
+    assert [call.kwargs["event"] for call in world.log.calls].count("run_superseded") == 1

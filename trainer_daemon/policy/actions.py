@@ -39,12 +39,14 @@ class End:
 
     Attributes:
         again: Its own drop is still wanted, with the window as it is now.
+        passed_over: Nothing is wrong with it, but newer months go first; whatever began it is passed over with it.
     """
 
     run: Run
     to: RunState
     why: str
     again: bool = False
+    passed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

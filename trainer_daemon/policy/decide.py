@@ -156,7 +156,8 @@ def _end_older_backlog(snapshot: Snapshot) -> Action | None:
     queued = [run for run in snapshot.runs if run.state is RunState.QUEUED]
     newest = max((run.period for run in queued), default="")
     older = next((run for run in queued if run.period < newest and not run.is_asked_for), None)
-    return End(run=older, to=RunState.SUPERSEDED, why=f'backlog = "newest" and {newest} is waiting') if older else None
+    why = f'backlog = "newest" and {newest} is waiting'
+    return End(run=older, to=RunState.SUPERSEDED, why=why, passed_over=True) if older else None
 
 
 def _go_on(snapshot: Snapshot) -> Action | None:

@@ -29,6 +29,7 @@ class Change:
 
     Attributes:
         reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
+        keep_events: No event becomes pending again, not even that of another month: it would begin the same run again.
     """
 
     error: str | None = None
@@ -40,6 +41,7 @@ class Change:
     final: bool = False
     champion_version: str | None = None
     reopen_event: bool = False
+    keep_events: bool = False
 
 
 class Ledger(LedgerReader):
@@ -193,7 +195,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         raise StaleStateError(msg) from exc
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
-    if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED}:
+    if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED} and not change.keep_events:
         _reopen(connection, run, again=change.reopen_event)
     if move.to is RunState.QUARANTINED:
         _reopen_joined(connection, run)
