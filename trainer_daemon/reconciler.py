@@ -34,7 +34,7 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.observer import Observer, Slots
-from trainer_daemon.policy.actions import Action, Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.decide import decide
 from trainer_daemon.policy.observations import Champion, Verdict
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
@@ -132,6 +132,9 @@ class Reconciler:
                 self._note_champion(action, now)
             case Submit():
                 self._submit(action, now)
+            case Condemn():
+                self._ledger.condemn(action.run.model, action.drop, action.why)
+                self._log.error("drop_quarantined", drop=action.drop.ref, found_by=action.run.name, reason=action.why)
             case Doom():
                 self._ledger.doom(action.run, action.ending, action.why)
                 self._log.debug("run_doomed", run=action.run.name, reason=action.why)

@@ -11,6 +11,7 @@ from tests.builders import MODEL, a_drop, a_policy, an_operator_event
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.policy.actions import Wait
+from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Failure, Phase
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -130,6 +131,22 @@ def bad(world: World, content: str) -> None:
     world.finish = finish  # type: ignore[method-assign]
 
 
+def bad_window(world: World, bad: DatasetVersion) -> None:
+    """Runs that have this drop in their window fail and name it; the others succeed."""
+    original = world.finish
+
+    def finish(request: Any) -> None:  # noqa: ANN401 - the world's call
+        key, attempt = request.parameters["run_key"], request.parameters["attempt"]
+        if bad.checksum not in [drop["checksum"] for drop in request.parameters["drops"]]:
+            original(request)
+            return
+        failure = Failure(attempt=attempt, step="load", kind="bad_drop", reason="no column Churn", drop=bad.ref)
+        world.registry.failures[key] = failure
+        world.orchestrator.phases[request.name] = Phase.FAILED
+
+    world.finish = finish  # type: ignore[method-assign]
+
+
 def trained(world: World) -> set[str]:
     """The windows of all runs that were submitted, as month and content."""
     return {
@@ -240,3 +257,24 @@ def test_run_that_another_month_began_and_the_backlog_passes_over_stays_passed_o
     world.arrive(a_drop("2025-02", content="b", generation="2"))
     world.live()
     assert [call.kwargs["event"] for call in world.log.calls].count("run_superseded") == 1
+
+
+@pytest.mark.parametrize("crash", [None, *[(number, after) for number in range(5, 14) for after in (False, True)]])
+def test_good_month_is_trained_without_the_bad_one_of_its_window_that_nobody_had_tried(
+    world: World, crash: tuple[int, bool] | None
+) -> None:
+    """The backlog had passed it over, so the run of the good one is the first to find out, wherever it is interrupted."""
+    world.policy = a_policy(window_months=2, backlog="newest")
+    passed_over = a_drop("2025-03", content="x")
+    bad_window(world, passed_over)
+    world.arrive(passed_over, a_drop("2025-04"))
+    try:
+        world.live(Countdown(*crash) if crash else None)
+    except Crash:
+        world.live()
+    assert trained(world) == {"2025-03x 2025-04a", "2025-04a"}
+    assert world.registry.moves == [("", "1")]
+    told = [call.kwargs for call in world.log.calls if call.kwargs["event"] == "drop_quarantined"]
+    assert [(line["drop"], line["reason"]) for line in told] == [(passed_over.ref, "no column Churn")] or crash
+    with Ledger(world.url) as ledger:
+        assert ledger.bad_drops(MODEL, [passed_over.uri]) == {(passed_over.uri, passed_over.checksum)}

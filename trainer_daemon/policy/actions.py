@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Champion, Outcome
 from trainer_daemon.policy.plan import Enqueue, Revive, Settle
 from trainer_daemon.policy.promotion import Decision
@@ -22,6 +23,15 @@ class Submit:
 
     run: Run
     champion: Champion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condemn:
+    """An earlier month of a run's window is bad, and no run of its own has found that out; the run is not to blame."""
+
+    run: Run
+    drop: DatasetVersion
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,4 +119,4 @@ class Wait:
     polling: bool = False
 
 
-Action = Settle | Enqueue | Revive | NoteChampion | Submit | Doom | End | Advance | Judge | Promote | Reject | Wait
+Action = Settle | Enqueue | Revive | NoteChampion | Submit | Condemn | Doom | End | Advance | Judge | Promote | Reject | Wait

@@ -14,7 +14,7 @@ from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import Event, Rejection, drop_event_id
+from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -147,6 +147,20 @@ class Ledger(LedgerReader):
         with translated(), self._engine.begin() as connection:
             _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
 
+    def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
+        """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
+
+        Raises:
+            StaleStateError: No event tells of them.
+        """
+        mine = and_(
+            events.c.model == model, events.c.uri == drop.uri, events.c.checksum == drop.checksum, events.c.kind == "drop"
+        )
+        with translated(), self._engine.begin() as connection:
+            if not connection.execute(update(events).where(mine).values(outcome="quarantined", why=why)).rowcount:
+                msg = f"{drop.ref} is not known"
+                raise StaleStateError(msg)
+
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
         """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
         with translated(), self._engine.begin() as connection:
@@ -226,7 +240,9 @@ def _reopen_joined(connection: Connection, run: Run) -> None:
 
 
 def _make_pending(connection: Connection, which: ColumnElement[bool]) -> None:
-    connection.execute(update(events).where(which).values(outcome="pending", run_key=""))
+    """Not what was found to be bad: nothing that happens to a run makes it better."""
+    reopened = and_(which, events.c.outcome != "quarantined")
+    connection.execute(update(events).where(reopened).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:
