@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from pipelines.columns import check_ranges, check_schema, kind_of, quoted, require_column, typed_frame
-from pipelines.errors import BadDrop
+from pipelines.errors import BadDrop, blaming
 from pipelines.features import identifiers, require_features, uninformative
 from pipelines.labels import labels
 from pipelines.parameters import DataSettings
@@ -125,10 +125,11 @@ def _align(raws: Sequence[RawDrop], settings: DataSettings) -> list[RawDrop]:
 
 def _special_columns(raw: RawDrop, settings: DataSettings) -> list[str]:
     names = raw.table.column_names
-    target = require_column(names, settings.target, role="target")
-    if not settings.entity_column:
-        return [target]
-    return [target, require_column(names, settings.entity_column, role="entity")]
+    with blaming(raw.drop.ref):
+        target = require_column(names, settings.target, role="target")
+        if not settings.entity_column:
+            return [target]
+        return [target, require_column(names, settings.entity_column, role="entity")]
 
 
 def _renamed(raw: RawDrop, spelling: Mapping[str, str]) -> RawDrop:
@@ -163,6 +164,11 @@ def _check_columns(raws: Sequence[RawDrop], schema: Schema, champion: Schema | N
 
 def _rows(raw: RawDrop, schema: Schema, settings: DataSettings) -> pd.DataFrame:
     """The typed rows of one drop whose label and entity are known; target int8."""
+    with blaming(raw.drop.ref):
+        return _checked_rows(raw, schema, settings)
+
+
+def _checked_rows(raw: RawDrop, schema: Schema, settings: DataSettings) -> pd.DataFrame:
     frame = typed_frame(raw, schema)
     check_ranges(raw, frame, settings)
     frame[schema.target] = labels(raw, schema.target, settings)

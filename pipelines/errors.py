@@ -1,16 +1,23 @@
 """The ways a step can fail that the daemon tells apart; anything else is a plain error."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BadDrop(Exception):  # noqa: N818 - it is the drop that is wrong, not the program
     """The drop can never be trained as it is.
 
     Args:
         reason: One sentence for the person who has to correct the drop: what, where, what to do.
+
+    Attributes:
+        drop: Reference of the drop, where a run has several; empty for the newest.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.drop = ""
 
 
 class DropChanged(Exception):  # noqa: N818 - the same
@@ -23,3 +30,17 @@ class BadSettings(Exception):  # noqa: N818 - the same
 
 class UnusableModel(Exception):  # noqa: N818 - the same
     """A model file cannot be used: not skops, damaged, or with types that are not on the trusted list."""
+
+
+@contextmanager
+def blaming(drop: str) -> Iterator[None]:
+    """Say which drop it is that is bad.
+
+    Args:
+        drop: Its reference; what goes on inside is about this drop only.
+    """
+    try:
+        yield
+    except BadDrop as error:
+        error.drop = drop
+        raise

@@ -132,10 +132,17 @@ def report_failure(identity: RunIdentity, *, step: str, error: BaseException, pe
 
 
 def failure_document(attempt: int, step: str, error: BaseException, drop: str) -> dict[str, Any]:
-    """What the daemon reads of a failure; short enough to be a tag."""
+    """What the daemon reads of a failure; short enough to be a tag.
+
+    Args:
+        attempt: Of the run.
+        step: The step that failed.
+        error: What it failed with.
+        drop: Reference of the newest drop, for an error that names none.
+    """
     match error:
         case BadDrop():
-            kind, reason = "bad_drop", error.reason
+            kind, reason, drop = "bad_drop", error.reason, error.drop or drop
         case DropChanged():
             kind, reason = "drop_changed", str(error)
         case BadSettings() | UnusableModel():

@@ -34,7 +34,7 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.observer import Observer, Slots
-from trainer_daemon.policy.actions import Action, Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.decide import decide
 from trainer_daemon.policy.observations import Champion, Verdict
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
@@ -132,6 +132,9 @@ class Reconciler:
                 self._note_champion(action, now)
             case Submit():
                 self._submit(action, now)
+            case Condemn():
+                self._ledger.condemn(action.run.model, action.drop, action.why)
+                self._log.error("drop_quarantined", drop=action.drop.ref, found_by=action.run.name, reason=action.why)
             case Doom():
                 self._ledger.doom(action.run, action.ending, action.why)
                 self._log.debug("run_doomed", run=action.run.name, reason=action.why)
@@ -223,17 +226,23 @@ class Reconciler:
             # it is only put out of sight
             with suppress(PermanentError):
                 self._orchestrator.archive(run.name)
-        if run.model_version:
-            # a version that is gone needs no mark
-            with suppress(PermanentError):
-                self._registry.record_decision(run.model, run.model_version, {"validation_status": action.to.lower()})
-        change = Change(error=action.why, reopen_event=action.again)
+        self._mark(run, action.to)
+        change = Change(error=action.why, reopen_event=action.again, keep_events=action.passed_over)
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
         self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)
 
+    def _mark(self, run: Run, ending: RunState) -> None:
+        """What an earlier attempt left on the version of a run that ends undecided is true no longer."""
+        if run.model_version:
+            # a version that is gone needs no mark
+            with suppress(PermanentError):
+                self._registry.record_decision(run.model, run.model_version, {"validation_status": ending.lower()})
+
     def _advance(self, action: Advance, now: datetime) -> None:
         run = action.run
+        if action.to in {RunState.SUPERSEDED, RunState.CANCELED, RunState.QUARANTINED}:
+            self._mark(run, action.to)
         change = Change(
             error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,

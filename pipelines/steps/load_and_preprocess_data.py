@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.cleaning import Prepared, split_rows, type_rows
+from pipelines.errors import blaming
 from pipelines.parameters import DataSettings, Drop
 from pipelines.progress import timed
 from pipelines.reading import RawDrop, read_drop
@@ -52,5 +53,5 @@ def load_and_preprocess_data(
 
 
 def _read(drop: Drop, max_bytes: int) -> RawDrop:
-    with timed(f"reading {drop.uri.rpartition('/')[2]}"):
+    with timed(f"reading {drop.uri.rpartition('/')[2]}"), blaming(drop.ref):
         return read_drop(drop, max_bytes=max_bytes)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.observations import Failure, Verdict
 from trainer_daemon.ports import Registry
 
 KEY, OTHER_KEY = "a" * 64, "b" * 64
@@ -113,10 +113,12 @@ class RegistryContract:
     def test_outcome_has_the_failure_that_a_step_reported(self, registry: Registry, author: Author, model: str) -> None:
         """The sentence for a person arrives unchanged."""
         reason = "column 'Churn' is missing; the columns are Tenure, Größe"
-        author.leave(model, Left(failure={"attempt": 3, "step": "train_model", "kind": "bad_drop", "reason": reason}))
+        author.leave(
+            model, Left(failure={"attempt": 3, "step": "train_model", "kind": "bad_drop", "reason": reason, "drop": "a#1"})
+        )
         failure = registry.outcome(model, KEY).failure
         assert failure is not None
-        assert (failure.attempt, failure.step, failure.kind, failure.reason) == (3, "train_model", "bad_drop", reason)
+        assert failure == Failure(attempt=3, step="train_model", kind="bad_drop", reason=reason, drop="a#1")
 
     def test_decision_is_written_as_tags(self, registry: Registry, author: Author, model: str) -> None:
         """Writing it again overwrites it."""

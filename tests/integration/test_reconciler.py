@@ -63,7 +63,7 @@ class Mortal:
         return self._countdown.around(attribute) if name in self._effects else attribute
 
 
-WRITES = {"doom", "settle", "enqueue", "revive", "advance", "record_decision", "promoted", "note_champion"}
+WRITES = {"condemn", "doom", "settle", "enqueue", "revive", "advance", "record_decision", "promoted", "note_champion"}
 EFFECTS = {"submit", "cancel", "archive", "record_decision", "promote"}
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.builders import MODEL, a_drop, a_policy
+from tests.builders import MODEL, a_drop, a_policy, an_operator_event
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.policy.actions import Wait
+from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Failure, Phase
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -130,6 +131,22 @@ def bad(world: World, content: str) -> None:
     world.finish = finish  # type: ignore[method-assign]
 
 
+def bad_window(world: World, bad: DatasetVersion) -> None:
+    """Runs that have this drop in their window fail and name it; the others succeed."""
+    original = world.finish
+
+    def finish(request: Any) -> None:  # noqa: ANN401 - the world's call
+        key, attempt = request.parameters["run_key"], request.parameters["attempt"]
+        if bad.checksum not in [drop["checksum"] for drop in request.parameters["drops"]]:
+            original(request)
+            return
+        failure = Failure(attempt=attempt, step="load", kind="bad_drop", reason="no column Churn", drop=bad.ref)
+        world.registry.failures[key] = failure
+        world.orchestrator.phases[request.name] = Phase.FAILED
+
+    world.finish = finish  # type: ignore[method-assign]
+
+
 def trained(world: World) -> set[str]:
     """The windows of all runs that were submitted, as month and content."""
     return {
@@ -180,3 +197,84 @@ def test_rejection_that_a_lost_ledger_adopts_is_told_as_one(world: World, tmp_pa
         world.live()
     told = [call.kwargs["event"] for call in world.log.calls]
     assert (told.count("candidate_rejected"), told.count("run_queued")) == (1, 2)
+
+
+def test_cancellation_of_a_run_that_fails_meanwhile_ends_with_it(world: World) -> None:
+    """It was the last attempt; the wish must not wait for the day on which the run is asked for again."""
+    world.policy = a_policy(attempts_max=1)
+    world.arrive(a_drop())
+    run = step_until(world, RunState.RUNNING)
+    world.orchestrator.phases[run.name] = Phase.FAILED
+    with Ledger(world.url) as ledger:
+        observe, left = world.orchestrator.observe, [True]
+
+        def cancel_then_observe(names: Any) -> Any:  # noqa: ANN401 - the role's call
+            if left:
+                left.pop()
+                ledger.request_cancel(run, "ann: wrong month")
+            return observe(names)
+
+        world.orchestrator.observe = cancel_then_observe  # type: ignore[method-assign]
+        world.reconciler(ledger, Countdown()).step()
+        failed = ledger.run(run.key)
+        assert (failed.state, failed.ending) == (RunState.FAILED, None)
+        ledger.record([an_operator_event(a_drop())], world.now)
+    world.orchestrator.observe = observe  # type: ignore[method-assign]
+    world.live()
+    assert state_of(world, run) is RunState.PROMOTED
+
+
+def test_version_of_a_run_whose_bytes_changed_under_its_second_attempt_is_no_longer_called_canceled(world: World) -> None:
+    """The first attempt was cancelled, the second asked for; then the bytes were gone before anybody recorded newer ones."""
+    world.arrive(a_drop())
+    run = step_until(world, RunState.RUNNING)
+    world.proceed()
+    run = step_until(world, RunState.TRAINED)
+    with Ledger(world.url) as ledger:
+        ledger.request_cancel(run, "ann: wrong month")
+    world.live()
+    assert world.registry.tags["1"]["validation_status"] == "canceled"
+    with Ledger(world.url) as ledger:
+        ledger.record([an_operator_event(a_drop())], world.now)
+    run = step_until(world, RunState.RUNNING)
+    changed = Failure(attempt=run.attempt, step="load", kind="drop_changed", reason="it holds other bytes")
+    world.registry.failures[run.key] = changed
+    world.orchestrator.phases[run.name] = Phase.FAILED
+    world.live()
+    assert state_of(world, run) is RunState.SUPERSEDED
+    assert world.registry.tags["1"]["validation_status"] == "superseded"
+
+
+def test_run_that_another_month_began_and_the_backlog_passes_over_stays_passed_over(world: World) -> None:
+    """Were the event of the other month decided anew, it would begin the same run, for ever."""
+    bad(world, "x")
+    world.policy = a_policy(window_months=2, backlog="newest")
+    for month, content in (("2025-02", "a"), ("2025-03", "a"), ("2025-04", "x")):
+        world.arrive(a_drop(month, content=content))
+        world.live()
+    with Ledger(world.url) as ledger:
+        ledger.record([an_operator_event(a_drop("2025-04", content="x"), force=True)], world.now)
+    world.arrive(a_drop("2025-02", content="b", generation="2"))
+    world.live()
+    assert [call.kwargs["event"] for call in world.log.calls].count("run_superseded") == 1
+
+
+@pytest.mark.parametrize("crash", [None, *[(number, after) for number in range(5, 14) for after in (False, True)]])
+def test_good_month_is_trained_without_the_bad_one_of_its_window_that_nobody_had_tried(
+    world: World, crash: tuple[int, bool] | None
+) -> None:
+    """The backlog had passed it over, so the run of the good one is the first to find out, wherever it is interrupted."""
+    world.policy = a_policy(window_months=2, backlog="newest")
+    passed_over = a_drop("2025-03", content="x")
+    bad_window(world, passed_over)
+    world.arrive(passed_over, a_drop("2025-04"))
+    try:
+        world.live(Countdown(*crash) if crash else None)
+    except Crash:
+        world.live()
+    assert trained(world) == {"2025-03x 2025-04a", "2025-04a"}
+    assert world.registry.moves == [("", "1")]
+    told = [call.kwargs for call in world.log.calls if call.kwargs["event"] == "drop_quarantined"]
+    assert [(line["drop"], line["reason"]) for line in told] == [(passed_over.ref, "no column Churn")] or crash
+    with Ledger(world.url) as ledger:
+        assert ledger.bad_drops(MODEL, [passed_over.uri]) == {(passed_over.uri, passed_over.checksum)}

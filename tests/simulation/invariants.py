@@ -75,7 +75,7 @@ def every_drop_has_an_outcome(facts: Facts) -> Iterator[str]:
     """What is in the bucket was trained and decided, or somebody said why not (G1, G2)."""
     for stored in facts.storage.objects.values():
         event = facts.events.get(stored.event_id)
-        explained = event is None or (event.outcome in {"skipped", "rejected"} and event.why)
+        explained = event is None or (event.outcome in {"skipped", "rejected", "quarantined"} and event.why)
         if explained or _is_correction_of_old_month(stored, facts):
             continue
         content = (stored.drop.uri, stored.drop.checksum)
@@ -111,11 +111,15 @@ def equal_bytes_are_trained_once(facts: Facts) -> Iterator[str]:
 
 
 def good_drops_are_never_quarantined(facts: Facts) -> Iterator[str]:
-    """A run is quarantined only for a drop that it would have trained on (G7)."""
+    """A run is quarantined only for its own drop, not for an earlier one of its window, and an event only for its own (G7)."""
     bad = {(stored.drop.uri, stored.drop.checksum) for stored in facts.storage.uploads if stored.is_bad}
     for run in facts.runs.values():
-        if run.state == "QUARANTINED" and not bad & set(facts.drops[run.key]):
+        if run.state == "QUARANTINED" and facts.drops[run.key][-1] not in bad:
             yield f"run {_shown(run)} is QUARANTINED: {run.error}"
+    events = {stored.event_id for stored in facts.storage.uploads if stored.is_bad}
+    for event in facts.events.values():
+        if event.outcome == "quarantined" and event.id not in events:
+            yield f"{event.id} is quarantined: {event.why}"
 
 
 def bad_drops_are_never_decided(facts: Facts) -> Iterator[str]:
@@ -184,7 +188,7 @@ def every_change_has_one_line(facts: Facts) -> Iterator[str]:
     """A state that moved was told once, and nothing was told that did not happen (G8)."""
     changed = Counter((move.run_key[:_KEY_SHOWN], move.to_state) for move in facts.moves)
     recorded = sum(row.kind != "operator" for row in facts.events.values())
-    told = Counter((line.run.split("-")[-2], TOLD[line.event]) for line in facts.lines if line.event in TOLD)
+    told = Counter((line.run.split("-")[-2], TOLD[line.event]) for line in facts.lines if line.event in TOLD and line.run)
     lines = sum(line.event == "event_recorded" for line in facts.lines)
     if lines > recorded or (lines < recorded and not facts.lines_lost):
         yield f"{recorded} events were recorded, {lines} lines tell of one"

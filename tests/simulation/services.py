@@ -160,12 +160,13 @@ class Cluster(FakeOrchestrator):
             self._fail(execution, "error", "the bucket does not answer")
             return
         for drop in execution.request.parameters["drops"]:
+            ref = f"{drop['uri']}#{drop['generation']}"
             stored = self.storage.objects[drop["uri"]]
             if stored.drop.checksum != drop["checksum"]:
                 self._fail(execution, "drop_changed", f"{drop['uri']} holds other bytes")
                 return
             if stored.is_bad:
-                self._fail(execution, "bad_drop", f"{drop['uri']} has no column Churn")
+                self._fail(execution, "bad_drop", f"{drop['uri']} has no column Churn", drop=ref)
                 return
 
     def _evaluate(self, execution: Execution) -> None:
@@ -197,10 +198,11 @@ class Cluster(FakeOrchestrator):
             champion_error="it is gone" if lost else "",
         )
 
-    def _fail(self, execution: Execution, kind: str, reason: str) -> None:
+    def _fail(self, execution: Execution, kind: str, reason: str, *, drop: str = "") -> None:
         parameters = execution.request.parameters
         if "run-registry" not in self.broken:
-            failure = Failure(attempt=parameters["attempt"], step="load_and_preprocess_data", kind=kind, reason=reason)
+            step = "load_and_preprocess_data"
+            failure = Failure(attempt=parameters["attempt"], step=step, kind=kind, reason=reason, drop=drop)
             self.registry.failures[parameters["run_key"]] = failure
         self.reasons[execution.request.name] = reason
         self._end(execution, Phase.FAILED)

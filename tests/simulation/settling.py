@@ -5,7 +5,8 @@ from tests.simulation.world import World
 from trainer_daemon.policy.actions import Wait
 
 ROUNDS_MAX = 40
-STEPS_MAX = 60
+STEPS_MAX = 150
+"""Several times what all that a history can have left undone takes; a reconciler that makes more without a pause is spinning."""
 PAUSE_S = 5_000
 """Longer than any backoff, and than a clock that was set back an hour."""
 
@@ -59,6 +60,7 @@ def _reconcile(world: World, replica: int) -> int:
         world.apply(Choice(kind=Kind.RECONCILE, replica=replica))
         if world.waits.get(replica) is not None or world.violations:
             return step
+    world.violate("everything_comes_to_rest", f"{STEPS_MAX} steps without a pause; {_unfinished(world)}")
     return STEPS_MAX
 
 

@@ -9,7 +9,8 @@ from tests.simulation.history import Course, replay
 from tests.simulation.replica import Makers
 
 T = TypeVar("T")
-REPLAYS_MAX = 800
+STEPS_MAX = 150_000
+"""Half a minute or so; counted in steps, since a history that goes round in circles has many."""
 
 
 class Shrinker:
@@ -18,13 +19,13 @@ class Shrinker:
     Args:
         course: The history that failed.
         makers: What it was made with.
-        replays_max: Give up making it smaller after so many.
+        steps_max: Give up making it smaller after so many.
     """
 
-    def __init__(self, course: Course, *, makers: Makers, replays_max: int = REPLAYS_MAX) -> None:
+    def __init__(self, course: Course, *, makers: Makers, steps_max: int = STEPS_MAX) -> None:
         self._invariant = course.violations[0].invariant
         self._makers = makers
-        self._left = replays_max
+        self._left = steps_max
         self._best = course
 
     def shrink(self) -> Course:
@@ -65,8 +66,8 @@ class Shrinker:
         """Live the plan; whether it is a better one."""
         if self._left <= 0 or plan == self._best.plan:
             return False
-        self._left -= 1
         course = replay(plan, makers=self._makers)
+        self._left -= course.steps
         broken = any(violation.invariant == self._invariant for violation in course.violations)
         if broken:
             self._best = replace(course, plan=replace(plan, choices=plan.choices[: len(course.plan.choices)]))

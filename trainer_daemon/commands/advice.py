@@ -14,7 +14,7 @@ def advice(found: Match, session: Session) -> tuple[str, ...]:
     """What to do next about what was matched: about its newest run, or about its newest event when no run came of it."""
     newest = found.happenings[-1] if found.happenings else None
     run = found.runs[-1] if found.runs else None
-    if newest is not None and newest.outcome in {"pending", "rejected"}:
+    if newest is not None and newest.outcome in {"pending", "rejected", "quarantined"}:
         return _about_event(newest, session)
     if run is not None:
         return _about_run(run, found.records, session)
@@ -28,6 +28,8 @@ def _about_event(item: Happening, session: Session) -> tuple[str, ...]:
         case "rejected":
             wanted = session.model(item.event.model).drops
             return (f"Nothing will come of it. A drop has a name like {wanted}, with a month from 01 to 12: upload it as such.",)
+        case "quarantined":
+            return (f"Correct {file_name(item.subject)} and upload it again under the same name.",)
         case "skipped":
             return (f"It is history that was left out; `{_trigger(item, session)}` trains it after all.",)
         case _:

@@ -57,7 +57,10 @@ def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
         "name": records.model,
         "champion": {"version": champion.version, "run": run.name if run else None} if champion else None,
         "runs": [_run(run, link_of(run)) for run in records.runs],
-        "quarantined": [{"drop": run.drop.ref, "reason": run.error} for run in quarantined(records)],
+        "quarantined": [
+            *({"drop": run.drop.ref, "reason": run.error} for run in quarantined(records)),
+            *_condemned(records),
+        ],
         "superseded": list(dict.fromkeys(_superseded(records))),
     }
 
@@ -83,6 +86,13 @@ def _run(run: Run, link: str) -> dict[str, Any]:
 def quarantined(records: Records) -> tuple[Run, ...]:
     """The runs whose drop was bad."""
     return tuple(run for run in records.runs if run.state is RunState.QUARANTINED)
+
+
+def _condemned(records: Records) -> Iterator[dict[str, str]]:
+    """Drops that the run of a later month found to be bad."""
+    for item in records.happenings:
+        if item.outcome == "quarantined" and item.event.drop is not None:
+            yield {"drop": item.event.drop.ref, "reason": item.why}
 
 
 def _superseded(records: Records) -> Iterator[str]:

@@ -83,6 +83,7 @@ _OUTCOMES: Mapping[str, tuple[str, Tone]] = {
     "queued": ("", Tone.PLAIN),
     "rejected": ("it was ignored: ", Tone.WARNING),
     "superseded": ("it was superseded: ", Tone.WARNING),
+    "quarantined": ("the run of a later month found it to be bad: ", Tone.BAD),
 }
 """What became of an event, before its own reason; every other outcome starts nothing."""
 

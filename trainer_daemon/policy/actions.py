@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Champion, Outcome
 from trainer_daemon.policy.plan import Enqueue, Revive, Settle
 from trainer_daemon.policy.promotion import Decision
@@ -25,6 +26,15 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condemn:
+    """An earlier month of a run's window is bad, and no run of its own has found that out; the run is not to blame."""
+
+    run: Run
+    drop: DatasetVersion
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doom:
     """A run on the orchestrator is no longer wanted; written down first, since ending it there can be interrupted."""
 
@@ -39,12 +49,14 @@ class End:
 
     Attributes:
         again: Its own drop is still wanted, with the window as it is now.
+        passed_over: Nothing is wrong with it, but newer months go first; whatever began it is passed over with it.
     """
 
     run: Run
     to: RunState
     why: str
     again: bool = False
+    passed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +119,4 @@ class Wait:
     polling: bool = False
 
 
-Action = Settle | Enqueue | Revive | NoteChampion | Submit | Doom | End | Advance | Judge | Promote | Reject | Wait
+Action = Settle | Enqueue | Revive | NoteChampion | Submit | Condemn | Doom | End | Advance | Judge | Promote | Reject | Wait

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from trainer_daemon.policy.actions import Action, Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.events import DatasetVersion
-from trainer_daemon.policy.observations import Champion, Observation, Outcome, Phase, Verdict
+from trainer_daemon.policy.observations import Champion, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.policy.plan import ModelPolicy, Pending, plan
 from trainer_daemon.policy.promotion import Case, judge
 from trainer_daemon.policy.runs import OPEN, Run, RunState
@@ -156,7 +156,8 @@ def _end_older_backlog(snapshot: Snapshot) -> Action | None:
     queued = [run for run in snapshot.runs if run.state is RunState.QUEUED]
     newest = max((run.period for run in queued), default="")
     older = next((run for run in queued if run.period < newest and not run.is_asked_for), None)
-    return End(run=older, to=RunState.SUPERSEDED, why=f'backlog = "newest" and {newest} is waiting') if older else None
+    why = f'backlog = "newest" and {newest} is waiting'
+    return End(run=older, to=RunState.SUPERSEDED, why=why, passed_over=True) if older else None
 
 
 def _go_on(snapshot: Snapshot) -> Action | None:
@@ -195,7 +196,7 @@ def _failed(run: Run, observation: Observation, snapshot: Snapshot) -> Action:
     if failure.kind == "drop_changed":
         return _changed(run, failure.reason, snapshot)
     if failure.kind == "bad_drop":
-        return _quarantine(run, failure.reason, snapshot)
+        return _quarantine(run, failure, snapshot)
     return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
 
 
@@ -206,14 +207,17 @@ def _changed(run: Run, reason: str, snapshot: Snapshot) -> Action:
     return Advance(run=run, to=RunState.SUPERSEDED if is_replaced else RunState.FAILED, why=reason)
 
 
-def _quarantine(run: Run, reason: str, snapshot: Snapshot) -> Action:
+def _quarantine(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
     """A drop is bad for good - unless it was held against the columns of somebody who is champion no longer."""
     if snapshot.champion is None:
         return Wait(polling=True)
     champion = snapshot.champion[0]
     if run.champion_version != (champion.version if champion else ""):
         return Advance(run=run, to=RunState.QUEUED, why="the champion moved meanwhile, it is tried again", next_attempt=True)
-    return Advance(run=run, to=RunState.QUARANTINED, why=reason)
+    earlier = next((drop for drop in run.drops[:-1] if drop.ref == failure.drop), None)
+    if earlier is not None:
+        return Condemn(run=run, drop=earlier, why=failure.reason)
+    return Advance(run=run, to=RunState.QUARANTINED, why=failure.reason)
 
 
 def _conclude(run: Run, snapshot: Snapshot) -> Action:

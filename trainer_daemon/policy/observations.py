@@ -53,12 +53,14 @@ class Failure:
     Attributes:
         kind: `bad_drop`, `drop_changed` or `error`.
         reason: One sentence for a person.
+        drop: Reference of the bad drop; empty when it is not said, then the run's own is meant.
     """
 
     attempt: int
     step: str
     kind: str
     reason: str
+    drop: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

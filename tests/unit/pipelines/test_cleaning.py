@@ -234,6 +234,17 @@ def test_older_month_of_a_window_with_other_columns_is_refused_unless_allowed() 
     assert allowed.training["Charges"].isna().sum() > 100
 
 
+@pytest.mark.parametrize("bad", [a_csv(header="Tenure,Charges,Contract,Left"), with_labels("1"), a_csv(edits={9: "inf,1.5,A,0"})])
+def test_month_of_a_window_that_is_bad_by_itself_is_named(bad: bytes) -> None:
+    """The newest month is not to blame for it."""
+    with pytest.raises(BadDrop) as refused:
+        prepared(bad, a_csv())
+    assert "2025-01" in refused.value.drop
+    with pytest.raises(BadDrop) as refused:
+        prepared(a_csv(), bad)
+    assert "2025-02" in refused.value.drop
+
+
 def test_window_spells_target_and_entity_as_the_newest_month_does() -> None:
     """A target that changed its case is still the target."""
     result = prepared(a_csv(header=HEADER.upper().replace("TENURE,CHARGES,CONTRACT", "Tenure,Charges,Contract")), a_csv())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format, struct_pb2
 
-from pipelines.errors import BadDrop, BadSettings, DropChanged
+from pipelines.errors import BadDrop, BadSettings, DropChanged, blaming
 from pipelines.parameters import Drop, parse_data, parse_drops, parse_training
 from pipelines.registration import drops_tag
 from pipelines.schema import Kind, parse_schema
@@ -84,6 +84,13 @@ def test_failure_says_whose_fault_it_is(error: Exception, kind: str, reason: str
     """The daemon tells a bad drop, a changed one and everything else apart."""
     document = failure_document(2, "train_model", error, "file:///a#1")
     assert document == {"attempt": 2, "step": "train_model", "kind": kind, "reason": reason, "drop": "file:///a#1"}
+
+
+def test_failure_names_the_drop_that_is_bad() -> None:
+    """With several in a run, the newest need not be the one."""
+    with pytest.raises(BadDrop) as caught, blaming("file:///b#1"):
+        raise BadDrop("the file is empty")  # noqa: EM101, TRY003 - the sentence is what is tested
+    assert failure_document(2, "load", caught.value, "file:///a#1")["drop"] == "file:///b#1"
 
 
 def test_failure_fits_into_a_tag() -> None:

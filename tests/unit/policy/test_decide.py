@@ -18,7 +18,7 @@ from tests.builders import (
     an_operator_event,
     an_outcome,
 )
-from trainer_daemon.policy.actions import Advance, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.actions import Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.decide import Wanted, decide, wanted
 from trainer_daemon.policy.observations import Failure, Observation, Phase, Verdict
 from trainer_daemon.policy.plan import Enqueue, Pending, Proposal
@@ -97,6 +97,18 @@ def test_bad_drop_is_quarantined_with_its_sentence() -> None:
     snapshot = a_snapshot(run, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure))
     action = decide(replace(snapshot, champion=(a_champion(),)), NOW)
     assert action == Advance(run=run, to=RunState.QUARANTINED, why="no column Churn")
+
+
+@pytest.mark.parametrize(("blamed", "condemned"), [("2025-02", True), ("2025-03", False), ("2025-01", False)])
+def test_bad_drop_that_the_failure_names_is_blamed(blamed: str, condemned: bool) -> None:  # noqa: FBT001 - a parameter
+    """An earlier month of the window is condemned, and the run is not; what is not in the window says nothing."""
+    earlier, own = a_drop("2025-02"), a_drop("2025-03")
+    run = a_run(RunState.RUNNING, earlier, own, champion_version="1")
+    failure = Failure(attempt=1, step="load", kind="bad_drop", reason="no column Churn", drop=a_drop(blamed).ref)
+    seen_failing = replace(seen(Phase.FAILED), name=run.name)
+    snapshot = a_snapshot(run, observation=seen_failing, outcome=an_outcome(failure=failure), champion=(a_champion(),))
+    quarantine = Advance(run=run, to=RunState.QUARANTINED, why="no column Churn")
+    assert decide(snapshot, NOW) == (Condemn(run=run, drop=earlier, why="no column Churn") if condemned else quarantine)
 
 
 def test_drop_held_against_a_champion_who_is_none_any_more_is_tried_again() -> None:

@@ -27,7 +27,7 @@ class Happening:
 
     Attributes:
         subject: URI of the object it is about, also of one that could never be a drop; empty when it is about none.
-        outcome: `pending`, `queued`, `duplicated`, `superseded`, `skipped` or `rejected`.
+        outcome: `pending`, `queued`, `duplicated`, `superseded`, `skipped`, `rejected` or `quarantined`.
         run_key: The run it started; empty when it started none.
     """
 

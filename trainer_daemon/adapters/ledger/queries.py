@@ -1,6 +1,6 @@
 """The statements of a look at the ledger, built once: to build and recognise one takes longer than SQLite takes to answer it."""
 
-from sqlalchemy import Text, and_, bindparam, exists, func, not_, or_, select
+from sqlalchemy import Text, and_, bindparam, exists, func, not_, or_, select, union
 
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs
 from trainer_daemon.policy.runs import LIVE, OPEN, RunState
@@ -52,8 +52,13 @@ _BAD = (
     .where(runs.c.model == _MODEL, runs.c.state == RunState.QUARANTINED.value, _is_target)
 )
 """What quarantined runs were for: the last drop of each, not the rest of its window."""
-BAD_DROPS = _BAD.where(run_drops.c.uri.in_(_URIS))
-_is_bad = exists(_BAD.where(run_drops.c.uri == drops.c.uri, run_drops.c.checksum == drops.c.checksum))
+_CONDEMNED = select(events.c.uri, events.c.checksum).where(events.c.model == _MODEL, events.c.outcome == "quarantined")
+"""What the run of a later month, in whose window it was, found to be bad."""
+BAD_DROPS = union(_BAD.where(run_drops.c.uri.in_(_URIS)), _CONDEMNED.where(events.c.uri.in_(_URIS)))
+_is_bad = or_(
+    exists(_BAD.where(run_drops.c.uri == drops.c.uri, run_drops.c.checksum == drops.c.checksum)),
+    exists(_CONDEMNED.where(events.c.uri == drops.c.uri, events.c.checksum == drops.c.checksum)),
+)
 NEWEST_DROPS = (
     select(drops)
     .where(drops.c.model == _MODEL, drops.c.period <= bindparam("up_to"), not_(_is_bad))

@@ -81,7 +81,7 @@ class LedgerReader:
             return tuple(drop_of(row) for row in rows.mappings())
 
     def bad_drops(self, model: str, uris: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """URI and checksum of what was quarantined under these URIs."""
+        """URI and checksum of what was found to be bad under these URIs."""
         with self._reading() as connection:
             rows = connection.execute(queries.BAD_DROPS, {"model": model, "uris": list(uris)})
             return frozenset((row.uri, row.checksum) for row in rows)

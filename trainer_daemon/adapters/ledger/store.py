@@ -14,7 +14,7 @@ from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
-from trainer_daemon.policy.events import Event, Rejection, drop_event_id
+from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -29,6 +29,7 @@ class Change:
 
     Attributes:
         reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
+        keep_events: No event becomes pending again, not even that of another month: it would begin the same run again.
     """
 
     error: str | None = None
@@ -40,6 +41,7 @@ class Change:
     final: bool = False
     champion_version: str | None = None
     reopen_event: bool = False
+    keep_events: bool = False
 
 
 class Ledger(LedgerReader):
@@ -145,6 +147,20 @@ class Ledger(LedgerReader):
         with translated(), self._engine.begin() as connection:
             _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
 
+    def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
+        """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
+
+        Raises:
+            StaleStateError: No event tells of them.
+        """
+        mine = and_(
+            events.c.model == model, events.c.uri == drop.uri, events.c.checksum == drop.checksum, events.c.kind == "drop"
+        )
+        with translated(), self._engine.begin() as connection:
+            if not connection.execute(update(events).where(mine).values(outcome="quarantined", why=why)).rowcount:
+                msg = f"{drop.ref} is not known"
+                raise StaleStateError(msg)
+
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
         """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
         with translated(), self._engine.begin() as connection:
@@ -184,7 +200,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
     values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
-    if move.to not in LIVE | {RunState.FAILED} or run.state not in LIVE | {RunState.FAILED}:
+    if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:
         _exactly_one(connection, update(runs).where(_as_seen(run)).values(values), f"run {run.name} is no longer {run.state}")
@@ -193,10 +209,17 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
         raise StaleStateError(msg) from exc
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
     connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
-    if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED}:
+    if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED} and not change.keep_events:
         _reopen(connection, run, again=change.reopen_event)
     if move.to is RunState.QUARANTINED:
         _reopen_joined(connection, run)
+
+
+def _is_over(run: Run, move: _Move, change: Change) -> bool:
+    """Nothing is left to be ended, so nobody's wish to end it may outlive it: it would end the run when it is asked for again."""
+    if move.to is RunState.FAILED:
+        return change.final or move.attempt >= run.attempts_max
+    return move.to not in LIVE
 
 
 def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
@@ -217,7 +240,9 @@ def _reopen_joined(connection: Connection, run: Run) -> None:
 
 
 def _make_pending(connection: Connection, which: ColumnElement[bool]) -> None:
-    connection.execute(update(events).where(which).values(outcome="pending", run_key=""))
+    """Not what was found to be bad: nothing that happens to a run makes it better."""
+    reopened = and_(which, events.c.outcome != "quarantined")
+    connection.execute(update(events).where(reopened).values(outcome="pending", run_key=""))
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:

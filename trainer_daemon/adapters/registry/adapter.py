@@ -72,6 +72,7 @@ class MlflowRegistry:
                 step=str(document["step"]),
                 kind=str(document["kind"]),
                 reason=str(document["reason"]),
+                drop=str(document.get("drop", "")),
             )
         except (KeyError, TypeError, ValueError) as exc:
             reason = problem or f"it lacks {exc}"
