@@ -23,6 +23,7 @@ from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.intake import Intake
 from trainer_daemon.measured import MeasuredBucket, MeasuredOrchestrator, MeasuredRegistry, Meter
+from trainer_daemon.metrics_parts import expose
 from trainer_daemon.observer import Slots
 from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
 from trainer_daemon.policy.crontab import schedule_event
@@ -74,6 +75,8 @@ def build(settings: Settings, log: FilteringBoundLogger, *, metrics: Metrics, vi
         resources.enter_context(hold(settings.ledger))
         telemetry = _Telemetry(metrics=metrics, vitals=vitals)
         ledger = resources.enter_context(Ledger(settings.ledger))
+        if settings.http.listen:
+            expose(settings, metrics=metrics, vitals=vitals, resources=resources, clock=clock)
         shared = _Shared(settings=settings, ledger=ledger, resources=resources, telemetry=telemetry, log=log)
         models = [shared.model(model) for model in settings.models]
         parts = Parts(
