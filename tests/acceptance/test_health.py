@@ -11,6 +11,7 @@ from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import Workspace, wait_until
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
+from trainer_daemon.demo_data import monthly_drop
 
 MEMORY_MIB_MAX = 200
 
@@ -47,9 +48,22 @@ def has_status(address: str, path: str, status: int) -> dict[str, Any]:
     return document
 
 
+def scraped(address: str) -> dict[str, float]:
+    """Every sample of the daemon's own metrics, by its name with its labels."""
+    host, _, port = address.rpartition(":")
+    connection = HTTPConnection(host, int(port), timeout=60)
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+    samples = (line.rpartition(" ") for line in lines if line.startswith("trainer_"))
+    return {name: float(value) for name, _, value in samples}
+
+
 def ended(workspace: Workspace) -> bool:
     """End the workspace's daemon; whether it went as it should."""
-    (daemon,) = workspace.children
+    daemon = workspace.children[-1]
     daemon.terminate()
     return daemon.wait(10) == 0
 
@@ -97,4 +111,39 @@ def test_services_that_are_elsewhere_are_asked(
     assert ask(address, "/readyz")[0] == 503
     assert f"subscribe {subscription}" in has_status(address, "/livez", 200)["loops"]
     assert psutil.Process(daemon.pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
+    assert ended(workspace)
+
+
+def test_what_the_ledger_knows_is_scraped_after_a_restart_as_before(make_workspace: MakeWorkspace) -> None:
+    """Drops, runs, decisions, the champion; calls are counted since the start."""
+    address = free_address()
+    workspace = make_workspace(top=f'[http]\nlisten = "{address}"', training={"estimator": "logistic_regression"})
+    workspace.start()
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
+    workspace.drop("churn_data_2025_05.csv", "no,drop\n")
+    wait_until(lambda: workspace.logged("candidate_promoted") and workspace.logged("drop_quarantined"), "both are done", 120)
+    before = scraped(address)
+    assert before['trainer_drops{model="churn",outcome="promoted"}'] == 1
+    assert before['trainer_drops{model="churn",outcome="quarantined"}'] == 1
+    assert before['trainer_decisions_total{model="churn",verdict="promote"}'] == 1
+    assert before['trainer_champion_info{model="churn",period="2025-03",version="1"}'] == 1
+    assert before['trainer_run_duration_seconds_count{model="churn",state="TRAINED"}'] == 1
+    assert before['trainer_call_duration_seconds_count{call="promote",service="mlflow"}'] == 1
+    assert before['trainer_last_successful_look_timestamp_seconds{model="churn"}'] > 0
+    assert ended(workspace)
+    workspace.start()
+    has_status(address, "/readyz", 200)
+    after = scraped(address)
+    lasting = (
+        "trainer_drops{",
+        "trainer_runs{",
+        "trainer_run_duration",
+        "trainer_decisions_total",
+        "trainer_rule",
+        "trainer_evaluation",
+    )
+    assert {name: after.get(name) for name in before if name.startswith(lasting)} == {
+        name: value for name, value in before.items() if name.startswith(lasting)
+    }
+    assert 'trainer_call_duration_seconds_count{call="promote",service="mlflow"}' not in after
     assert ended(workspace)

@@ -146,6 +146,18 @@ def test_decisions_are_counted_by_verdict_and_rule(past: Storyteller, scraping: 
     assert scrape("rule_outcomes_total", rule="threshold[roc_auc]", result="passed") == 3
 
 
+def test_decision_shows_at_the_next_scrape(story: Storyteller, scraping: MakeScrape) -> None:
+    """With its rules and its evidence."""
+    scrape = scraping(story)
+    assert scrape("decisions_total", verdict="promote") == 0
+    story.judged(a_drop("2025-01"), "1", log_loss=0.55)
+    assert scrape("decisions_total", verdict="promote") == 1
+    story.judged(a_drop("2025-03"), "2", log_loss=0.70)
+    assert scrape("decisions_total", verdict="reject") == 1
+    assert scrape("rule_outcomes_total", rule="min_gain[log_loss]", result="failed") == 1
+    assert scrape("evaluation_metric", role="candidate", metric="log_loss") == 0.7
+
+
 def results() -> tuple[str, ...]:
     """How a rule may come out."""
     return ("passed", "failed", "not_applicable")

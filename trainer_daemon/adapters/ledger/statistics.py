@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -204,7 +205,7 @@ class Statistics:
                 rules=self._decided.rules[model],
                 champion=_champion(reigning.get(model)),
                 evaluation=self._decided.evaluations.get(model),
-                durations=self._stopwatch.durations.get(model, {}),
+                durations={state: copy(taken) for state, taken in self._stopwatch.durations.get(model, {}).items()},
             )
             for model in self._models
         )
