@@ -5,6 +5,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -21,14 +22,20 @@ from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.intake import Intake
+from trainer_daemon.measured import MeasuredBucket, MeasuredOrchestrator, MeasuredRegistry, Meter
+from trainer_daemon.metrics_parts import expose
 from trainer_daemon.observer import Slots
 from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
 from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import PromotionPolicy
 from trainer_daemon.ports import Bucket
+from trainer_daemon.prober import STALE_S, Prober
 from trainer_daemon.reconciler import Model, Reconciler
+from trainer_daemon.service_questions import questions
 from trainer_daemon.singleton import hold
+from trainer_daemon.telemetry.metrics import Metrics
+from trainer_daemon.telemetry.vitals import ROUND_S_MAX, Pulse, Vitals
 
 if TYPE_CHECKING:
     from trainer_daemon.google_parts import GoogleParts
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
 FOLDER_PATIENCE = timedelta(seconds=5)
 PUBSUB_PATIENCE = timedelta(seconds=15)
 """How long after a listing found a drop its notification may come; Pub/Sub's takes ten seconds more when it is repeated."""
+
+CALLS_MAX = 10
+"""So many calls of a service, each as slow as it may be, can come before a loop's own next one has ended."""
 
 _EVIDENCE_KEYS = {"slice_columns", "min_slice_rows"}
 """Keys of the promotion that the pipeline needs to know, not the judge."""
@@ -46,8 +56,14 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
+def build(settings: Settings, log: FilteringBoundLogger, *, metrics: Metrics, vitals: Vitals) -> Daemon:
     """Assemble a daemon that is ready to run.
+
+    Args:
+        settings: Everything that can be configured.
+        log: For everything that happens.
+        metrics: Told how calls go.
+        vitals: Told what makes progress and what can be reached.
 
     Raises:
         ConfigError: A bucket or a subscription does not exist, or may not be used.
@@ -57,20 +73,31 @@ def build(settings: Settings, log: FilteringBoundLogger) -> Daemon:
     with ExitStack() as resources:
         _require_writable(settings.workspace)
         resources.enter_context(hold(settings.ledger))
-        shared = _Shared(settings=settings, ledger=resources.enter_context(Ledger(settings.ledger)), resources=resources, log=log)
+        telemetry = _Telemetry(metrics=metrics, vitals=vitals)
+        ledger = resources.enter_context(Ledger(settings.ledger))
+        if settings.http.listen:
+            expose(settings, metrics=metrics, vitals=vitals, resources=resources, clock=clock)
+        shared = _Shared(settings=settings, ledger=ledger, resources=resources, telemetry=telemetry, log=log)
         models = [shared.model(model) for model in settings.models]
         parts = Parts(
             models=[model.reconciling for model in models],
             buckets=[model.listing for model in models],
             prepare=shared.prepare,
             interrupt=shared.interrupt,
-            watches=[*(watch for model in models for watch in model.watches), *shared.subscribers()],
+            watches=[*(watch for model in models for watch in model.watches), *shared.subscribers(), *shared.probers()],
             ledger=shared.ledger,
             resources=resources.pop_all(),
+            vitals=vitals,
             clock=clock,
             log=log,
         )
     return Daemon(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Telemetry:
+    metrics: Metrics
+    vitals: Vitals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +125,16 @@ class _Source:
 class _Shared:
     """What all models use together."""
 
-    def __init__(self, *, settings: Settings, ledger: Ledger, resources: ExitStack, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        resources: ExitStack,
+        telemetry: _Telemetry,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._metrics, self._vitals = telemetry.metrics, telemetry.vitals
         self.ledger = ledger
         self._settings = settings
         self._log = log
@@ -118,6 +154,11 @@ class _Shared:
         )
         self._orchestrator, self._warm = open_orchestrator(settings.orchestrator, around)
         resources.callback(self._orchestrator.close)
+        is_remote = settings.orchestrator.kind != "local", settings.mlflow.tracking_uri.startswith("http")
+        self._orchestrator_part, self._mlflow_part = (
+            self._vitals.part(name, stale_s=STALE_S if remote else inf)
+            for name, remote in zip(("orchestrator", "mlflow"), is_remote, strict=True)
+        )
 
     def prepare(self) -> None:
         """Compile before the first run wants it; if that fails, the run will say so."""
@@ -144,7 +185,9 @@ class _Shared:
     def model(self, settings: ModelSettings) -> _ModelParts:
         """The loops of one model, and what rings them."""
         log = self._log.bind(model=settings.name)
-        reconciling = ModelLoop(self._reconciler(settings, log), pause_s=self._orchestrator.pause_s, clock=clock, log=log)
+        pulse = self._vitals.pulse(f"reconcile {settings.name}", self._round_s_max)
+        reconciler = self._reconciler(settings, pulse, log)
+        reconciling = ModelLoop(reconciler, pause_s=self._orchestrator.pause_s, clock=clock, log=log, pulse=pulse)
         self._loops.append(reconciling)
 
         def on_recorded() -> None:
@@ -152,9 +195,16 @@ class _Shared:
             self._warm()
 
         source = self._google_source(settings, on_recorded) if settings.on_google else self._folder_source(settings, log)
+        look = self._vitals.pulse(f"list {settings.name}")
+        bucket = MeasuredBucket(
+            source.bucket,
+            part=self._vitals.part(f"bucket {settings.name}"),
+            pulse=look,
+            on_listed=partial(self._metrics.listed, settings.name),
+        )
         intake = Intake(
             model=settings.name,
-            bucket=source.bucket,
+            bucket=bucket,
             start_from=settings.start_from,
             ledger=self.ledger,
             announcements=source.announcements,
@@ -162,7 +212,7 @@ class _Shared:
             log=log,
             on_missed=source.on_missed,
         )
-        listing = BucketLoop(intake, interval_s=settings.listing_interval_s, on_recorded=on_recorded, log=log)
+        listing = BucketLoop(intake, interval_s=settings.listing_interval_s, on_recorded=on_recorded, log=log, pulse=look)
         crons = (self._cron(settings, intake, listing, reconciling),) if settings.schedule else ()
         return _ModelParts(reconciling=reconciling, listing=listing, watches=(*source.watches(listing), *crons))
 
@@ -191,11 +241,32 @@ class _Shared:
         """Made, and its libraries imported, when the first model wants it."""
         from trainer_daemon.google_parts import GoogleParts
 
-        return GoogleParts(ledger=self.ledger, resources=self._resources, clock=clock, log=self._log)
+        return GoogleParts(
+            ledger=self.ledger,
+            resources=self._resources,
+            clock=clock,
+            log=self._log,
+            metrics=self._metrics,
+            vitals=self._vitals,
+        )
 
     def subscribers(self) -> tuple[Watch, ...]:
         """What listens to Pub/Sub, once all models are known."""
         return self._google.subscribers() if any(model.on_google for model in self._settings.models) else ()
+
+    def probers(self) -> tuple[Watch, ...]:
+        """What asks services while no run needs them, if anybody may want to know how they are."""
+        if not self._settings.http.listen:
+            return ()
+        prober = Prober(questions(self._settings, orchestrator=self._orchestrator_part, mlflow=self._mlflow_part))
+        self._vitals.on_asked(prober.want)
+        return (prober,)
+
+    @property
+    def _round_s_max(self) -> float:
+        """Longer than any one call: those of other models may have to end first."""
+        call_s = max(self._settings.mlflow.call_timeout_s, self._settings.orchestrator.request_timeout_s)
+        return max(ROUND_S_MAX, CALLS_MAX * call_s)
 
     def _cron(self, settings: ModelSettings, intake: Intake, listing: BucketLoop, reconciling: ModelLoop) -> Watch:
         """What fired while the daemon was down is caught up once, but not what fired before there was one."""
@@ -209,20 +280,23 @@ class _Shared:
 
         since = self.ledger.baseline(settings.name) or clock()
         schedule = CronSchedule(text=settings.schedule, timezone=settings.timezone, jitter_s=settings.jitter_s, since=since)
-        return CronSource(schedule, on_fire, clock=clock, log=self._log.bind(model=settings.name))
+        pulse = self._vitals.pulse(f"schedule {settings.name}")
+        return CronSource(schedule, on_fire, clock=clock, log=self._log.bind(model=settings.name), pulse=pulse)
 
-    def _reconciler(self, settings: ModelSettings, log: FilteringBoundLogger) -> Reconciler:
+    def _reconciler(self, settings: ModelSettings, pulse: Pulse, log: FilteringBoundLogger) -> Reconciler:
         model = Model(
             policy=model_policy(settings, self._digest),
             parameters={**training_parameters(settings), **self._tracking(settings.name)},
             pipeline=settings.training.pipeline,
             run_timeout_s=self._settings.orchestrator.run_timeout_s,
         )
+        runs = Meter("orchestrator", part=self._orchestrator_part, pulse=pulse, metrics=self._metrics)
+        versions = Meter("mlflow", part=self._mlflow_part, pulse=pulse, metrics=self._metrics)
         return Reconciler(
             model=model,
             ledger=self.ledger,
-            orchestrator=self._orchestrator,
-            registry=self._registry,
+            orchestrator=MeasuredOrchestrator(self._orchestrator, runs),
+            registry=MeasuredRegistry(self._registry, versions),
             slots=self._slots,
             clock=clock,
             log=log,

@@ -44,7 +44,9 @@ class HttpSettings(Section):
     """What the daemon answers over HTTP."""
 
     listen: Annotated[str, Allowed("<address>:<port>, or empty"), AfterValidator(values.listen_address)] = Field(
-        "", description="Where metrics can be scraped, as in 127.0.0.1:9464, at the path /metrics; empty: nowhere."
+        "",
+        description="Where health and metrics can be asked for, as in 127.0.0.1:9464, at the paths /livez, /readyz and /metrics; "
+        "empty: nowhere. Whoever reaches it may read it.",
     )
 
 

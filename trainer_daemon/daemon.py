@@ -20,6 +20,8 @@ from trainer_daemon.loop import Loop, Rest
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import Source
 from trainer_daemon.reconciler import Reconciler
+from trainer_daemon.telemetry.redaction import redacted
+from trainer_daemon.telemetry.vitals import Pulse, Vitals
 
 Clock = Callable[[], datetime]
 Stopped = Callable[[float], str]
@@ -29,6 +31,8 @@ DRAIN_S, INTERRUPTED_S = 4.0, 2.0
 IDLE, STUCK, BROKEN = "idle", "stuck", "broken"
 LOOK_S = 1.0
 """How often the ledger is asked whether another process, the command line, wrote something."""
+LEDGER_STALE_S = 60.0
+"""Asked every second, the ledger has answered since."""
 INCOMPLETE_S = 0.25
 CHAMPION_S = 3600.0
 """How often the registry is asked who is champion although no run needs it."""
@@ -52,17 +56,24 @@ class ModelLoop:
         pause_s: How long to wait before an open run is looked at again, given how often in a row nothing had changed.
         clock: Now, in UTC.
         log: The model's.
+        pulse: Is told of every round.
     """
 
     def __init__(
-        self, reconciler: Reconciler, *, pause_s: Callable[[int], float], clock: Clock, log: FilteringBoundLogger
+        self,
+        reconciler: Reconciler,
+        *,
+        pause_s: Callable[[int], float],
+        clock: Clock,
+        log: FilteringBoundLogger,
+        pulse: Pulse | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._pause_s = pause_s
         self._clock = clock
         self._looks = 0
         self._champion_at = time.monotonic()
-        self.loop = Loop("reconcile", self._work, log)
+        self.loop = Loop("reconcile", self._work, log, pulse)
 
     def _work(self) -> Rest:
         if time.monotonic() - self._champion_at > CHAMPION_S:
@@ -86,12 +97,20 @@ class ModelLoop:
 class BucketLoop:
     """Lists one model's bucket when it is rung and every so often; wakes the model when there is something new."""
 
-    def __init__(self, intake: Intake, *, interval_s: float, on_recorded: Callable[[], None], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        *,
+        interval_s: float,
+        on_recorded: Callable[[], None],
+        log: FilteringBoundLogger,
+        pulse: Pulse | None = None,
+    ) -> None:
         self._intake = intake
         self._interval_s = interval_s
         self._on_recorded = on_recorded
         self._changed = False
-        self.loop = Loop("list", self._work, log)
+        self.loop = Loop("list", self._work, log, pulse)
 
     def ring(self) -> None:
         """The bucket has changed."""
@@ -121,6 +140,7 @@ class Parts:
         prepare: Slow work that the first run would otherwise wait for; done on a thread of its own.
         interrupt: Makes calls under way fail, when a stop cannot wait for them.
         resources: Closes every client, in reverse order of construction.
+        vitals: Told how the daemon itself and the ledger are.
     """
 
     models: Sequence[ModelLoop]
@@ -130,6 +150,7 @@ class Parts:
     interrupt: Callable[[], None]
     ledger: Ledger
     resources: ExitStack
+    vitals: Vitals
     clock: Clock
     log: FilteringBoundLogger
 
@@ -140,6 +161,8 @@ class Daemon:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._log = parts.log
+        self._pulse = parts.vitals.pulse("main")
+        self._ledger_part = parts.vitals.part("ledger", stale_s=LEDGER_STALE_S)
         self._loops = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
 
     def run(self, stopped: Stopped, *, until_idle: bool = False) -> bool:
@@ -167,12 +190,15 @@ class Daemon:
         threading.Thread(target=self._parts.prepare, name="prepare", daemon=True).start()
         for watch in self._parts.watches:
             watch.start()
+        self._ledger_part.answered()  # it was opened just now
+        self._parts.vitals.running()
         self._log.info("daemon_started", pid=os.getpid(), models=len(self._parts.models))
 
     def _watch_over(self, stopped: Stopped, *, until_idle: bool) -> str:
         """Sleep, and look now and then whether another process wrote something that this one has to act on."""
         seen = None
         while not (reason := stopped(LOOK_S if not until_idle else 0.1)):
+            self._pulse.beat()
             if not all(loop.alive for loop in self._loops):
                 return BROKEN
             if until_idle and (idle := self._is_idle()):
@@ -180,8 +206,10 @@ class Daemon:
             try:
                 change = self._parts.ledger.last_change()
             except TemporaryError as exc:
+                self._ledger_part.failed(redacted(str(exc)))
                 self._log.warning("reconcile_deferred", reason=str(exc), retry_in_s=LOOK_S)
                 continue
+            self._ledger_part.answered()
             if change != seen:
                 seen = change
                 for model in self._parts.models:
@@ -195,6 +223,8 @@ class Daemon:
         return STUCK if any(loop.stuck for loop in self._loops) else IDLE
 
     def _drain(self, reason: str) -> None:
+        self._parts.vitals.draining()
+        self._pulse.rest(None)
         self._log.info("daemon_draining", reason=reason)
         for loop in self._loops:
             loop.stop()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import datetime
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -13,9 +14,12 @@ from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings
 from trainer_daemon.errors import ConfigError, PermanentError, TemporaryError
 from trainer_daemon.inbox import Inbox, Outlet
+from trainer_daemon.measured import MeasuredSubscription
 from trainer_daemon.policy.notifications import Route
 from trainer_daemon.policy.objects import place_of
 from trainer_daemon.subscriber import Subscriber
+from trainer_daemon.telemetry.metrics import Metrics
+from trainer_daemon.telemetry.vitals import Vitals
 
 Clock = Callable[[], datetime]
 
@@ -28,9 +32,22 @@ class GoogleParts:
         resources: Closes the clients.
         clock: Now, in UTC.
         log: The daemon's.
+        metrics: Told whether streams are alive.
+        vitals: Told whether subscriptions can be reached.
     """
 
-    def __init__(self, *, ledger: Ledger, resources: ExitStack, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        resources: ExitStack,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+        vitals: Vitals,
+    ) -> None:
+        self._metrics = metrics
+        self._vitals = vitals
         self._ledger = ledger
         self._clock = clock
         self._log = log
@@ -72,8 +89,14 @@ class GoogleParts:
         for name, outlets in self._outlets.items():
             log = self._log.bind(subscription=name)
             inbox = Inbox(name, outlets, ledger=self._ledger, clock=self._clock, log=log)
-            self._subscribers[name] = Subscriber(PubsubSubscription(name), inbox, clock=self._clock, log=log)
+            self._subscribers[name] = Subscriber(
+                self._measured(name), inbox, clock=self._clock, log=log, pulse=self._vitals.pulse(f"subscribe {name}")
+            )
         return tuple(self._subscribers.values())
+
+    def _measured(self, name: str) -> MeasuredSubscription:
+        part = self._vitals.part(f"subscription {name}")
+        return MeasuredSubscription(PubsubSubscription(name), part=part, on_change=partial(self._metrics.stream, name))
 
     def _check(self, check: Callable[[], None], settings: ModelSettings) -> None:
         """What is wrong for good stops the start; what passes does not."""

@@ -9,6 +9,7 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.telemetry.vitals import Pulse
 
 BACKOFF_S_MIN, BACKOFF_S_MAX = 1.0, 60.0
 REFUSED_BACKOFF_S = 300.0
@@ -36,11 +37,18 @@ class Loop:
 
     An error ends neither the thread nor the process: what is temporary is tried again with growing, jittered pauses; a
     refusal and a bug - this is the one place that catches everything - are logged as errors and tried again much later.
+
+    Args:
+        name: Of its thread.
+        work: One round.
+        log: For what goes wrong.
+        pulse: Is told of every round, so that others see that it makes progress.
     """
 
-    def __init__(self, name: str, work: Callable[[], Rest], log: FilteringBoundLogger) -> None:
+    def __init__(self, name: str, work: Callable[[], Rest], log: FilteringBoundLogger, pulse: Pulse | None = None) -> None:
         self._work = work
         self._log = log
+        self._pulse = pulse or Pulse(name)
         self._state = threading.Condition()
         self._rung = False
         self._stopping = False
@@ -88,12 +96,15 @@ class Loop:
 
     def _run(self) -> None:
         while not self._stopping:
+            self._pulse.beat()
             rest = self._round()
+            self._pulse.rest(rest.seconds)
             with self._state:
                 self._resting = rest
                 self._state.wait_for(partial(self._roused, rest), rest.seconds)
                 self._resting = None
                 self._rung = False
+        self._pulse.rest(None)
 
     def _roused(self, rest: Rest) -> bool:
         return self._stopping or (self._rung and not rest.deaf)

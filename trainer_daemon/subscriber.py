@@ -19,6 +19,7 @@ from trainer_daemon.errors import PermanentError, TemporaryError, TrainerError
 from trainer_daemon.loop import Loop, Rest
 from trainer_daemon.policy.notifications import Message
 from trainer_daemon.ports import Delivery, Subscription
+from trainer_daemon.telemetry.vitals import Pulse
 
 Clock = Callable[[], datetime]
 BATCH = 500
@@ -55,6 +56,7 @@ class Subscriber:
         log: Bound to the subscription.
         quiet_s: See `QUIET_S`.
         monotonic: Seconds that only ever grow.
+        pulse: Is told of every round.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Subscriber:
         log: FilteringBoundLogger,
         quiet_s: float = QUIET_S,
         monotonic: Callable[[], float] = time.monotonic,
+        pulse: Pulse | None = None,
     ) -> None:
         self._subscription = subscription
         self._inbox = inbox
@@ -81,7 +84,7 @@ class Subscriber:
         self._failures = 0
         self._look_at = 0.0
         self._urgent = threading.Event()
-        self._loop = Loop("subscribe", self._work, log)
+        self._loop = Loop("subscribe", self._work, log, pulse)
 
     def start(self) -> None:
         """Begin; the stream opens as soon as it may."""

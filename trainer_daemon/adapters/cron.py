@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.crontab import last_fire, next_fire, parse_crontab
+from trainer_daemon.telemetry.vitals import Pulse
 
 Clock = Callable[[], datetime]
 
@@ -50,6 +51,7 @@ class CronSource:
         log: Bound to the model.
         look_s: The longest time between two looks.
         chance: Where jitter comes from.
+        pulse: Is told of every look.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class CronSource:
         log: FilteringBoundLogger,
         look_s: float = LOOK_S,
         chance: random.Random | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._crontab = parse_crontab(schedule.text)
         self._zone = ZoneInfo(schedule.timezone)
@@ -70,6 +73,7 @@ class CronSource:
         self._log = log
         self._look_s = look_s
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        self._pulse = pulse or Pulse("cron")
         self._seen = schedule.since
         self._delay = self._draw()
         # a time zone of its own keeps APScheduler from guessing the machine's, which a container may not have
@@ -83,10 +87,12 @@ class CronSource:
 
     def close(self) -> None:
         """End; nothing fires after it."""
+        self._pulse.rest(None)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
     def _look(self) -> None:
+        self._pulse.rest(self._look_s)
         fired_at = last_fire(self._crontab, self._clock() - self._delay, zone=self._zone)
         if self._seen is not None and fired_at <= self._seen:
             return

@@ -2,16 +2,28 @@
 
 import json
 import re
+from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from prometheus_client import generate_latest
 
+from tests.builders import MODEL, NOW
+from tests.integration.ledger_story import a_whole_past
 from tests.integration.manifests.tools import K8S, MONITORING, ROOT, only, run, tool
 from tests.unit.test_runbook import logged_events
+from trainer_daemon.adapters.ledger.statistics import Statistics
+from trainer_daemon.telemetry.ledger_metrics import DURATION_S, LedgerMetrics
+from trainer_daemon.telemetry.metrics import Metrics
+from trainer_daemon.telemetry.vitals import Vitals
+from trainer_daemon.telemetry.vitals_metrics import VitalsMetrics
 
 CASES = Path(__file__).with_name("alerts_cases.yaml")
+METRIC = re.compile(r"\btrainer_[a-z0-9_]+")
 EVENT = re.compile(r'event(=|!=|=~|!~)"([^"]*)"')
 
 
@@ -36,6 +48,28 @@ def expressions() -> list[str]:
     """Everything that is asked of Prometheus."""
     rules = [rule["expr"] for group in groups() for rule in group["rules"]]
     return [*rules, *(target["expr"] for panel in dashboard()["panels"] for target in panel["targets"])]
+
+
+def runbook() -> str:
+    """The runbook."""
+    return (ROOT / "docs" / "runbook.md").read_text()
+
+
+@cache
+def exported() -> set[str]:
+    """Every metric of the daemon's own, as it is called in a scrape, when everything has happened once."""
+    with TemporaryDirectory() as folder:
+        story = a_whole_past(Path(folder) / "ledger.db")
+        with closing(story.ledger), closing(Statistics(story.url, (MODEL,), DURATION_S)) as statistics:
+            metrics, vitals = Metrics([MODEL]), Vitals()
+            vitals.part("ledger").answered()
+            metrics.called("mlflow", "champion", 0.1, error="temporary")
+            metrics.stream("s", alive=True)
+            for collector in (LedgerMetrics(statistics, lambda: NOW), VitalsMetrics(vitals)):
+                metrics.registry.register(collector)
+            lines = generate_latest(metrics.registry).decode().splitlines()
+    names = {re.split(r"[{ ]", line)[0] for line in lines if line.startswith("trainer_")}
+    return {name for name in names if not name.endswith("_created")}
 
 
 def events_named_in(expression: str) -> set[str]:
@@ -77,9 +111,7 @@ def test_every_alert_has_a_case() -> None:
 
 def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
     """The anchor of a heading; where the event is a variable, every event that it may stand for has one."""
-    headings = {
-        line.removeprefix("## ") for line in (ROOT / "docs" / "runbook.md").read_text().splitlines() if line.startswith("## ")
-    }
+    headings = {line.removeprefix("## ").lower() for line in runbook().splitlines() if line.startswith("## ")}
     errors = {event for event, severity in logged_events() if severity in {"error", "exception"}}
     for alert in alerts():
         page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
@@ -101,7 +133,26 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     for expression in expressions():
         asked = set(re.findall(r"\btrainer[a-z0-9_:]+", EVENT.sub("", expression)))
         assert asked, expression
-        assert asked <= recorded | {"trainer_log_events_total"}, expression
+        assert asked <= recorded | exported(), expression
+
+
+def test_every_metric_is_in_the_runbook() -> None:
+    """And nothing else is: the table of metrics is complete, and true."""
+    described = {name for line in runbook().splitlines() if line.startswith("| `trainer_") for name in METRIC.findall(line)}
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported()}
+    assert described == families
+
+
+def test_every_alert_on_a_metric_has_its_own_entry() -> None:
+    """One that is made of log events leads to the event's entry; any other is named in the runbook as it is on the pager."""
+    own = {
+        alert["alert"] for alert in alerts() if not events_named_in(alert["expr"]) and "trainer_log_events" not in alert["expr"]
+    }
+    assert len(own) > 5
+    for alert in alerts():
+        if alert["alert"] in own:
+            assert alert["annotations"]["runbook_url"] == f"docs/runbook.md#{alert['alert'].lower()}"
+            assert f"## {alert['alert']}\n" in runbook()
 
 
 def test_every_panel_shows_something_else() -> None:

@@ -38,6 +38,13 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def run_with_input(text: str, *command: str | Path) -> str:
+    """What a tool says about a text; fail when it refuses it."""
+    done = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{command[0]}:\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
 @cache
 def rendered(folder: Path) -> str:
     """What kustomize makes of a folder."""

@@ -1,0 +1,149 @@
+"""What the real process answers over HTTP about its own health."""
+
+import json
+import socket
+from http.client import HTTPConnection
+from typing import Any
+
+import psutil
+
+from tests.acceptance.conftest import MakeWorkspace
+from tests.acceptance.harness import Workspace, wait_until
+from tests.emulators.cloud import GoogleCloud
+from tests.emulators.kfp_server import KfpServer
+from trainer_daemon.demo_data import monthly_drop
+
+MEMORY_MIB_MAX = 200
+
+
+def free_address() -> str:
+    """An address nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def ask(address: str, path: str) -> tuple[int, dict[str, Any]]:
+    """Status and document of a page; (0, {}) while nobody answers."""
+    host, _, port = address.rpartition(":")
+    connection = HTTPConnection(host, int(port), timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    except ConnectionError:
+        return 0, {}
+    finally:
+        connection.close()
+
+
+def has_status(address: str, path: str, status: int) -> dict[str, Any]:
+    """The document once the page answers with this status."""
+
+    def answered() -> dict[str, Any]:
+        found, document = ask(address, path)
+        return document if found == status else {}
+
+    document: dict[str, Any] = wait_until(answered, f"{path} answers {status}")
+    return document
+
+
+def scraped(address: str) -> dict[str, float]:
+    """Every sample of the daemon's own metrics, by its name with its labels."""
+    host, _, port = address.rpartition(":")
+    connection = HTTPConnection(host, int(port), timeout=60)
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+    samples = (line.rpartition(" ") for line in lines if line.startswith("trainer_"))
+    return {name: float(value) for name, _, value in samples}
+
+
+def ended(workspace: Workspace) -> bool:
+    """End the workspace's daemon; whether it went as it should."""
+    daemon = workspace.children[-1]
+    daemon.terminate()
+    return daemon.wait(10) == 0
+
+
+def test_daemon_is_alive_and_ready_when_everything_answers(make_workspace: MakeWorkspace) -> None:
+    """Every loop is asked about, the schedule's too, and every part that is configured; being asked keeps it small."""
+    address = free_address()
+    workspace = make_workspace(top=f'[http]\nlisten = "{address}"', schedule="0 3 * * *")
+    daemon = workspace.start()
+    ready = has_status(address, "/readyz", 200)
+    assert ready == {
+        "status": "ready",
+        "parts": dict.fromkeys(("daemon", "ledger", "orchestrator", "mlflow", "bucket churn"), "ok"),
+    }
+    alive = has_status(address, "/livez", 200)
+    loops = ("start", "main", "reconcile churn", "list churn", "schedule churn")
+    assert alive == {"status": "alive", "loops": dict.fromkeys(loops, "ok")}
+    assert psutil.Process(daemon.pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
+    assert ended(workspace)
+
+
+def test_services_that_are_elsewhere_are_asked(
+    make_workspace: MakeWorkspace, google_cloud: GoogleCloud, kfp_server: KfpServer
+) -> None:
+    """A daemon that cannot reach MLflow is alive and not ready; the rest of what it needs is there."""
+    address, nobody = free_address(), free_address()
+    sections = [
+        f'[http]\nlisten = "{address}"',
+        f'[mlflow]\ntracking_uri = "http://{nobody}"',
+        f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp_server.host}"\nimage = "trainer:1"',
+    ]
+    bucket, subscription = f"gs://{google_cloud.bucket}/in", google_cloud.subscription
+    workspace = make_workspace(top="\n".join(sections), bucket=bucket, subscription=subscription)
+    daemon = workspace.start()
+    others = ("daemon", "ledger", "orchestrator", "bucket churn", f"subscription {subscription}")
+
+    def are_reached() -> dict[str, str]:
+        _, document = ask(address, "/readyz")
+        parts: dict[str, str] = document.get("parts", {})
+        settled = "refused" in parts.get("mlflow", "") and all(parts.get(name) == "ok" for name in others)
+        return parts if settled else {}
+
+    parts = wait_until(are_reached, "everything but MLflow is reached")
+    assert set(parts) == {*others, "mlflow"}
+    assert ask(address, "/readyz")[0] == 503
+    assert f"subscribe {subscription}" in has_status(address, "/livez", 200)["loops"]
+    assert psutil.Process(daemon.pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
+    assert ended(workspace)
+
+
+def test_what_the_ledger_knows_is_scraped_after_a_restart_as_before(make_workspace: MakeWorkspace) -> None:
+    """Drops, runs, decisions, the champion; calls are counted since the start."""
+    address = free_address()
+    workspace = make_workspace(top=f'[http]\nlisten = "{address}"', training={"estimator": "logistic_regression"})
+    workspace.start()
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
+    workspace.drop("churn_data_2025_05.csv", "no,drop\n")
+    wait_until(lambda: workspace.logged("candidate_promoted") and workspace.logged("drop_quarantined"), "both are done", 120)
+    before = scraped(address)
+    assert before['trainer_drops{model="churn",outcome="promoted"}'] == 1
+    assert before['trainer_drops{model="churn",outcome="quarantined"}'] == 1
+    assert before['trainer_decisions_total{model="churn",verdict="promote"}'] == 1
+    assert before['trainer_champion_info{model="churn",period="2025-03",version="1"}'] == 1
+    assert before['trainer_run_duration_seconds_count{model="churn",state="TRAINED"}'] == 1
+    assert before['trainer_call_duration_seconds_count{call="promote",service="mlflow"}'] == 1
+    assert before['trainer_last_successful_look_timestamp_seconds{model="churn"}'] > 0
+    assert ended(workspace)
+    workspace.start()
+    has_status(address, "/readyz", 200)
+    after = scraped(address)
+    lasting = (
+        "trainer_drops{",
+        "trainer_runs{",
+        "trainer_run_duration",
+        "trainer_decisions_total",
+        "trainer_rule",
+        "trainer_evaluation",
+    )
+    assert {name: after.get(name) for name in before if name.startswith(lasting)} == {
+        name: value for name, value in before.items() if name.startswith(lasting)
+    }
+    assert 'trainer_call_duration_seconds_count{call="promote",service="mlflow"}' not in after
+    assert ended(workspace)
