@@ -180,3 +180,28 @@ def test_rejection_that_a_lost_ledger_adopts_is_told_as_one(world: World, tmp_pa
         world.live()
     told = [call.kwargs["event"] for call in world.log.calls]
     assert (told.count("candidate_rejected"), told.count("run_queued")) == (1, 2)
+
+
+@pytest.mark.parametrize("moved", ["previous-champion", "champion"])
+def test_crash_between_the_two_aliases_of_a_promotion_converges(world: World, moved: str) -> None:
+    """The next life finds one of them moved, completes the pair and suspects nobody."""
+    world.arrive(a_drop("2025-03"))
+    world.live()
+    original = world.registry.point
+    left = [moved]
+
+    def point(alias: str, version: str) -> None:
+        original(alias, version)
+        if alias in left:
+            left.clear()
+            raise Crash
+
+    world.registry.point = point  # type: ignore[method-assign]
+    world.arrive(a_drop("2025-05"))
+    with pytest.raises(Crash):
+        world.live()
+    assert not left
+    world.live()
+    assert world.registry.aliases == {"champion": "2", "previous-champion": "1"}
+    assert world.states() == {"2025-03": RunState.PROMOTED, "2025-05": RunState.PROMOTED}
+    assert "champion_moved_externally" not in world.events()
