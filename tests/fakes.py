@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trainer_daemon.adapters.registry.moving import move_champion
 from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.ports import RunRequest, Submission
 
@@ -93,17 +94,23 @@ class FakeRegistry:
         self.tags.setdefault(version, {}).update(tags)
 
     def promote(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
-        """Compare and set."""
-        champion = self.aliases.get("champion", "")
-        if champion == version:
-            return version
-        if champion != expected:
-            return champion
-        if expected:
-            self.aliases["previous-champion"] = expected
-        self.aliases["champion"] = version
-        self.moves.append((expected, version))
-        return version
+        """Compare and set, by the real protocol."""
+        before = self.aliases.get("champion", "")
+        champion = move_champion(self, version, expected)
+        if champion == version != before:
+            self.moves.append((before, version))
+        return champion
+
+    def read(self) -> Mapping[str, str]:
+        """All aliases, for the protocol."""
+        return dict(self.aliases)
+
+    def point(self, alias: str, version: str) -> None:
+        """Move one alias, for the protocol."""
+        self.aliases[alias] = version
+
+    def require(self, version: str) -> None:
+        """Any version exists."""
 
     def close(self) -> None:
         """Nothing to release."""

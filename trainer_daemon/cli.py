@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from trainer_daemon import cli_promotion
+from trainer_daemon.cli_options import CONFIG, AsJson, Config, Model, OneModel, Reason, examples
 from trainer_daemon.errors import ConfigError, TrainerError
 
 FAILED, MISUSED = 1, 2
@@ -35,18 +37,6 @@ Exit codes: 0 done, 1 failed, 2 wrong configuration or usage.""",
 )
 
 
-def _examples(*lines: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  trainer-daemon {line}" for line in lines)
-
-
-Config = Annotated[Path, typer.Option("--config", "-c", envvar="TRAINER_CONFIG", help="The configuration file.")]
-Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Only this model.", show_default=False)]
-OneModel = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="Which of several.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the ledger.", show_default=False)]
-CONFIG = Path("trainer.toml")
-
-
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
     if wanted:
         from importlib.metadata import version
@@ -65,7 +55,7 @@ def _common(
     del version
 
 
-@app.command(epilog=_examples("run", "run -c /etc/trainer.toml", "run --until-idle      # for a laptop, a CronJob, CI"))
+@app.command(epilog=examples("run", "run -c /etc/trainer.toml", "run --until-idle      # for a laptop, a CronJob, CI"))
 def run(
     config: Config = CONFIG,
     *,
@@ -85,7 +75,7 @@ def run(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "trigger                                        # the newest drop",
         "trigger --period 2025-03",
         'trigger --drop churn_data_2025_03.csv --force --reason "new seed"',
@@ -118,7 +108,7 @@ def trigger(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "predict --dataset customers.csv                # by the champion, into the workspace",
         "predict --dataset gs://crm/customers.csv.gz --out gs://crm/scores/today.parquet",
         "predict --dataset customers.csv --version 3 --out scores.csv",
@@ -153,7 +143,7 @@ def predict(
     predict(PredictWish(dataset=dataset, version=version, out=out), config=config, model=model, as_json=json)
 
 
-@app.command(epilog=_examples("status", "status --json | jq '.models[].champion'"))
+@app.command(epilog=examples("status", "status --json | jq '.models[].champion'"))
 def status(config: Config = CONFIG, *, model: Model = None, json: AsJson = False) -> None:
     """Show champions, runs and what waits.
 
@@ -165,7 +155,7 @@ def status(config: Config = CONFIG, *, model: Model = None, json: AsJson = False
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "explain churn_data_2025_03.csv             # a drop: file name, path or URI",
         "explain 2025-03                            # everything of a month",
         "explain churn-2025-03-1f0c9a3be2d4-1       # a run: its name, or the beginning of its key",
@@ -189,7 +179,7 @@ def explain(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'cancel churn-2025-03-1f0c9a3be2d4-1 --reason "wrong file"', "cancel 1f0c9a        # the beginning of its key"
     )
 )
@@ -209,8 +199,11 @@ def cancel(
     cancel(run, config=config, model=model, reason=reason)
 
 
+cli_promotion.add_commands(app)
+
+
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "doctor",
         "doctor --json | jq '.checks[] | select(.status == \"failed\")'",
         "doctor --run-hello --timeout 600      # on a cluster that has to pull the image first",
@@ -239,7 +232,7 @@ def doctor(
 
 @app.command(
     "import-schedule",
-    epilog=_examples(
+    epilog=examples(
         "import-schedule                        # what Kubeflow Pipelines starts by itself",
         "import-schedule monthly --disable      # one of them, by name or id",
     ),
@@ -265,7 +258,7 @@ def import_schedule(
 
 @app.command(
     "setup-gcp",
-    epilog=_examples(
+    epilog=examples(
         "setup-gcp --print > setup.sh             # read it, then: bash setup.sh",
         "setup-gcp --print --location europe-west3 --service-account trainer@my-project.iam.gserviceaccount.com",
     ),
@@ -305,7 +298,7 @@ def setup_gcp(
     setup_gcp(options, config=config, model=model)
 
 
-@app.command(epilog=_examples("init", "init --path /etc/trainer.toml"))
+@app.command(epilog=examples("init", "init --path /etc/trainer.toml"))
 def init(path: Annotated[Path, typer.Option("--path", "-p", help="The file to write.")] = CONFIG) -> None:
     """Write a commented configuration file.
 
@@ -316,7 +309,7 @@ def init(path: Annotated[Path, typer.Option("--path", "-p", help="The file to wr
     init(path)
 
 
-@app.command(epilog=_examples("demo"))
+@app.command(epilog=examples("demo"))
 def demo(folder: Annotated[Path, typer.Option("--folder", help="Made anew at each call.")] = Path("demo-workspace")) -> None:
     """See it work, in about two minutes.
 

@@ -20,6 +20,15 @@ ByMetric = Annotated[Mapping[Metric, FiniteFloat], Allowed("a table of metric = 
 class PromotionSettings(Section):
     """What a candidate has to prove before it becomes champion."""
 
+    mode: Literal["automatic", "approval", "shadow"] = Field(
+        "automatic",
+        description='What comes of a candidate that passes the rules: `"automatic"` makes it champion; `"approval"` waits for '
+        '`trainer-daemon approve`, while later drops are trained; `"shadow"` makes nobody champion and records who would have '
+        "become it.",
+    )
+    approval_expiry_days: FiniteFloat = Field(
+        14.0, gt=0, le=3650, description='How long a candidate waits with `mode = "approval"`; then it is rejected.'
+    )
     metric: Metric = Field("log_loss", description="The metric that has to improve on the champion.")
     min_gain: FiniteFloat = Field(0.0, ge=0, description="By how much, in the metric's own units; equal is never enough.")
     confidence: FiniteFloat = Field(

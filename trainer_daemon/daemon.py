@@ -90,7 +90,8 @@ class ModelLoop:
             self._looks += 1
             return Rest(seconds=self._pause_s(self._looks))
         if wait.until is not None:
-            return Rest(seconds=max(0.0, (wait.until - self._clock()).total_seconds()))
+            seconds = max(0.0, (wait.until - self._clock()).total_seconds())
+            return Rest(seconds=min(seconds, CHAMPION_S) if wait.idle else seconds, idle=wait.idle)
         return Rest(seconds=CHAMPION_S, idle=True)
 
 

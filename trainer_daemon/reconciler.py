@@ -253,7 +253,7 @@ class Reconciler:
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         self._log_advance(action)
 
-    def _log_advance(self, action: Advance) -> None:
+    def _log_advance(self, action: Advance) -> None:  # noqa: C901 - one arm per state
         run = action.run
         log = self._log.bind(run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=action.why)
         match action.to:
@@ -269,7 +269,9 @@ class Reconciler:
                 log.warning("run_canceled")
             case RunState.SUPERSEDED:
                 log.info("run_superseded")
-            case RunState.QUEUED if run.state is RunState.TRAINED:
+            case RunState.AWAITING_APPROVAL:
+                log.warning("approval_requested", model_version=run.model_version)
+            case RunState.QUEUED if run.state in {RunState.TRAINED, RunState.AWAITING_APPROVAL}:
                 log.warning("run_reevaluated")
             case RunState.QUEUED if run.state is RunState.RUNNING and not action.next_attempt:
                 log.warning("run_lost")
@@ -294,7 +296,7 @@ class Reconciler:
             return
         found = self._registry.champion(run.model)
         ours = found if found and found.version == champion else Champion(version=champion, run_key=run.key, period=run.period)
-        self._ledger.promoted(run, ours, why="; ".join(decision.reasons), now=now)
+        self._ledger.promoted(run, ours, why=action.why or "; ".join(decision.reasons), now=now)
         self._log.info(
             "candidate_promoted",
             run=run.name,
@@ -318,7 +320,8 @@ class Reconciler:
         run, decision = action.run, action.decision
         if decision.candidate_version:
             self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
-        self._ledger.advance(run, RunState.REJECTED, why="; ".join(decision.reasons), now=now)
+        why = action.why or "; ".join(decision.reasons)
+        self._ledger.advance(run, RunState.REJECTED, why=why, now=now, change=Change(error=action.why or None))
         self._log.info(
             "candidate_rejected",
             run=run.name,

@@ -68,18 +68,25 @@ class Storyteller:
         run = self.running(drop)
         return self.ledger.advance(run, state, why=why, now=self.tick(), change=Change(error=why))
 
+    def waits(self, drop: DatasetVersion, version: str) -> Run:
+        """A drop's run passed the rules and waits for approval."""
+        run, _ = self._decided(drop, version, 0.45)
+        return self.ledger.advance(run, RunState.AWAITING_APPROVAL, why="the rules passed", now=self.tick())
+
     def judged(self, drop: DatasetVersion, version: str, *, log_loss: float) -> Run:
         """A drop's run registered a version, was judged against the champion of log loss 0.6, and promoted or rejected."""
-        run = self.running(drop)
-        trained = Change(model_version=version)
-        run = self.ledger.advance(run, RunState.TRAINED, why="the pipeline succeeded", now=self.tick(), change=trained)
-        known = self.ledger.known_champion(self.model)
-        champion = known if known and known.version else None
-        decision = self._judge(run, champion, log_loss)
+        run, decision = self._decided(drop, version, log_loss)
         if decision.verdict == "promote":
             now_champion = Champion(version=version, run_key=run.key, period=run.period)
             return self.ledger.promoted(run, now_champion, why="; ".join(decision.reasons), now=self.tick())
         return self.ledger.advance(run, RunState.REJECTED, why="; ".join(decision.reasons), now=self.tick())
+
+    def _decided(self, drop: DatasetVersion, version: str, log_loss: float) -> tuple[Run, Decision]:
+        run = self.running(drop)
+        trained = Change(model_version=version)
+        run = self.ledger.advance(run, RunState.TRAINED, why="the pipeline succeeded", now=self.tick(), change=trained)
+        known = self.ledger.known_champion(self.model)
+        return run, self._judge(run, known if known and known.version else None, log_loss)
 
     def _judge(self, run: Run, champion: Champion | None, log_loss: float) -> Decision:
         scored = (

@@ -163,6 +163,16 @@ class RegistryContract:
         assert registry.promote(model, second, expected=first) == second
         assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
 
+    def test_promotion_whose_predecessor_was_lost_is_mended_by_its_repetition(
+        self, registry: Registry, author: Author, model: str
+    ) -> None:
+        """Both aliases are where they belong afterwards, not only the one that serving loads."""
+        first, second = _two_versions(author, model)
+        author.set_alias(model, "champion", second)
+        author.set_alias(model, "previous-champion", second)
+        assert registry.promote(model, second, expected=first) == second
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
+
     def test_promotion_is_refused_when_the_champion_moved(self, registry: Registry, author: Author, model: str) -> None:
         """Decided against version 1, but version 2 is champion now: no alias moves and the caller learns who is."""
         first, second = _two_versions(author, model)

@@ -4,21 +4,27 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect
 
 from tests.builders import MODEL, NOW, a_champion, a_decision, a_drop, a_drop_event, a_policy, an_operator_event
+from tests.integration.ledger_story import a_whole_past
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.adapters.ledger.database import LATEST, MIGRATIONS
+from trainer_daemon.adapters.ledger.history import open_history
 from trainer_daemon.adapters.ledger.tables import metadata
 from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Rejection
 from trainer_daemon.policy.plan import propose
 from trainer_daemon.policy.runs import Run, RunState
@@ -282,6 +288,77 @@ def test_migrations_arrive_at_the_tables_that_the_code_uses(ledger: Ledger, file
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == LATEST
+
+
+def test_ledger_of_the_first_version_is_upgraded_with_everything_in_it(tmp_path: Path) -> None:
+    """Every row of a whole past is there afterwards, and the new tables can be written."""
+    past = a_whole_past(tmp_path / "past.db")
+    past.ledger.close()
+    url = a_ledger_of_version("0001", tmp_path / "old.db", rows_of=tmp_path / "past.db")
+    with pytest.raises(PermanentError, match="is of version 0001"):
+        open_history(url)
+    with Ledger(url):
+        pass
+    old, new = open_history(past.url), open_history(url)
+    assert old
+    assert new
+    with old, new:
+        assert new.runs(MODEL) == old.runs(MODEL)
+        assert len(new.runs(MODEL)) > 5
+        assert new.happenings(MODEL) == old.happenings(MODEL)
+        assert new.reigns(MODEL) == old.reigns(MODEL)
+        keys = [run.key for run in old.runs(MODEL)]
+        assert [new.transitions(key) for key in keys] == [old.transitions(key) for key in keys]
+        assert [new.judgements(key) for key in keys] == [old.judgements(key) for key in keys]
+
+
+def a_ledger_of_version(version: str, file: Path, *, rows_of: Path) -> str:
+    """A ledger as an earlier daemon left it, with as much of another one's rows as it has tables for."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        names = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
+    engine.dispose()
+    with closing(sqlite3.connect(file)) as copy:
+        copy.execute("ATTACH ? AS past", (str(rows_of),))
+        for name in names:
+            columns = ", ".join(f'"{row[1]}"' for row in copy.execute(f"PRAGMA table_info('{name}')"))
+            copy.execute(f'INSERT INTO main."{name}" ({columns}) SELECT {columns} FROM past."{name}"')  # noqa: S608 - our tables
+        copy.commit()
+    return f"sqlite:///{file}"
+
+
+def test_answer_is_given_once_to_a_run_that_waits(ledger: Ledger) -> None:
+    """Nobody revokes it, and it shows as a change that a daemon has to look at."""
+    run = a_queued_run(ledger)
+    yes = Answer(approved=True, by="ann", reason="looks right", at=NOW)
+    for state in (RunState.RUNNING, RunState.TRAINED, RunState.AWAITING_APPROVAL):
+        run = ledger.advance(run, state, why="w", now=NOW)
+    before = ledger.last_change()
+    ledger.answer(run, yes)
+    assert ledger.last_change() != before
+    assert ledger.run(run.key).answer == yes
+    with pytest.raises(StaleStateError, match="somebody has answered about run"):
+        ledger.answer(run, replace(yes, approved=False))
+    assert ledger.run(run.key).answer == yes
+
+
+def test_answer_belongs_to_its_attempt(ledger: Ledger) -> None:
+    """What was approved is not the next comparison, and a run that does not wait takes none."""
+    run = a_queued_run(ledger)
+    yes = Answer(approved=True, by="ann", reason="looks right", at=NOW)
+    with pytest.raises(StaleStateError, match="is no longer"):
+        ledger.answer(replace(run, state=RunState.AWAITING_APPROVAL), yes)
+    for attempt in (1, 2):
+        for state in (RunState.RUNNING, RunState.TRAINED, RunState.AWAITING_APPROVAL):
+            run = ledger.advance(run, state, why="w", now=NOW)
+        assert (run.attempt, run.answer) == (attempt, None)
+        ledger.answer(run, yes)
+        assert ledger.run(run.key).answer == yes
+        run = ledger.advance(run, RunState.QUEUED, why="w", now=NOW, change=Change(next_attempt=True, extra_attempt=True))
 
 
 def test_ledger_of_a_newer_daemon_is_refused(ledger: Ledger, file: Path) -> None:

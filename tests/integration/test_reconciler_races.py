@@ -278,3 +278,28 @@ def test_good_month_is_trained_without_the_bad_one_of_its_window_that_nobody_had
     assert [(line["drop"], line["reason"]) for line in told] == [(passed_over.ref, "no column Churn")] or crash
     with Ledger(world.url) as ledger:
         assert ledger.bad_drops(MODEL, [passed_over.uri]) == {(passed_over.uri, passed_over.checksum)}
+
+
+@pytest.mark.parametrize("moved", ["previous-champion", "champion"])
+def test_crash_between_the_two_aliases_of_a_promotion_converges(world: World, moved: str) -> None:
+    """The next life finds one of them moved, completes the pair and suspects nobody."""
+    world.arrive(a_drop("2025-03"))
+    world.live()
+    original = world.registry.point
+    left = [moved]
+
+    def point(alias: str, version: str) -> None:
+        original(alias, version)
+        if alias in left:
+            left.clear()
+            raise Crash
+
+    world.registry.point = point  # type: ignore[method-assign]
+    world.arrive(a_drop("2025-05"))
+    with pytest.raises(Crash):
+        world.live()
+    assert not left
+    world.live()
+    assert world.registry.aliases == {"champion": "2", "previous-champion": "1"}
+    assert world.states() == {"2025-03": RunState.PROMOTED, "2025-05": RunState.PROMOTED}
+    assert "champion_moved_externally" not in world.events()

@@ -251,7 +251,7 @@ class MlflowContract(RegistryContract):
         [
             ("{", "not JSON"),
             ("[1]", "not a JSON object"),
-            (json.dumps(an_evaluation(format=3)), "format 3"),
+            (json.dumps(an_evaluation(format=9)), "format 9"),
             (json.dumps({"format": 1}), "lacks"),
             (json.dumps(an_evaluation(OTHER_KEY)), "is about run key"),
         ],

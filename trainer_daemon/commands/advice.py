@@ -53,7 +53,7 @@ def _about_run(run: Run, records: Records, session: Session) -> tuple[str, ...]:
         case RunState.REJECTED:
             return _about_rejection(run, session)
         case RunState.AWAITING_APPROVAL:
-            return ("A person has to approve or reject it.",)
+            return _about_approval(run, session)
         case RunState.QUARANTINED:
             return _about_quarantine(run, session)
         case RunState.SUPERSEDED:
@@ -116,7 +116,16 @@ def _about_promotion(run: Run, records: Records) -> tuple[str, ...]:
     return (f"Nothing has to be done; version {champion.version} is champion meanwhile.",)
 
 
+def _about_approval(run: Run, session: Session) -> tuple[str, ...]:
+    if run.answer is not None:
+        return (f"It was {run.answer.sentence}; the daemon carries it out.", session.daemon())
+    yes, no = (session.command(verb, run.name, "--reason", "WHY") for verb in ("approve", "reject"))
+    return (f"A person has to decide: `{yes}` makes it champion, `{no}` leaves the champion in place.",)
+
+
 def _about_rejection(run: Run, session: Session) -> tuple[str, ...]:
+    if run.error:
+        return (f"Nothing has to be done: the champion goes on serving. The candidate was not accepted: {run.error}.",)
     failed = [outcome.rule for outcome in run.decision.outcomes if outcome.result is Result.FAILED] if run.decision else []
     return (
         f"Nothing has to be done: the champion goes on serving. The candidate did not pass {', '.join(failed) or 'its rules'}.",

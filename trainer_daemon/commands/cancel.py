@@ -4,7 +4,7 @@ from pathlib import Path
 
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.commands.matching import find_runs, near
-from trainer_daemon.commands.opening import CommandError, Session, open_session, os_user, reading
+from trainer_daemon.commands.opening import CommandError, open_session, os_user, reading
 from trainer_daemon.commands.records import read_records
 from trainer_daemon.policy.runs import LIVE, Run, RunState
 
@@ -22,7 +22,7 @@ def cancel(word: str, *, config: Path, model: str | None, reason: str) -> None:
     why = f"{os_user()}: {reason}" if reason else f"asked for by {os_user()}"
     with Ledger(session.settings.ledger) as ledger:
         ledger.request_cancel(run, why)
-    print(f"Asked to cancel run {run.name} ({run.state}). {_who(session)}")  # noqa: T201 - the answer
+    print(f"Asked to cancel run {run.name} ({run.state}). {session.carried_out()}")  # noqa: T201 - the answer
 
 
 def choose(word: str, runs: list[Run]) -> Run:
@@ -53,9 +53,3 @@ def _unknown(word: str, runs: list[Run]) -> str:
     return f"there is no run {word}; " + (
         f"runs that can be cancelled: {', '.join(closest)}" if closest else "no run is under way"
     )
-
-
-def _who(session: Session) -> str:
-    if session.daemon_pid is not None:
-        return "The daemon carries it out within seconds."
-    return f"No daemon is running: it is carried out when one starts (`{session.command('run')}`)."

@@ -49,6 +49,12 @@ class Session:
             return f"No daemon is running; start one with `{self.command('run')}`."
         return f"The daemon is running (pid {self.daemon_pid})." if self.daemon_pid else "The daemon is starting."
 
+    def carried_out(self) -> str:
+        """Who does what was asked for, and when."""
+        if self.daemon_pid is not None:
+            return "The daemon carries it out within seconds."
+        return f"No daemon is running: it is carried out when one starts (`{self.command('run')}`)."
+
     def model(self, name: str) -> ModelSettings:
         """The settings of a configured model."""
         return next(model for model in self.settings.models if model.name == name)

@@ -48,6 +48,9 @@ def hints(seen: Status) -> Iterator[str]:
         yield f"Nothing has happened yet: no daemon has used the ledger {session.settings.ledger}."
     yield session.daemon()
     runs = [run for records in seen.models for run in records.runs]
+    waiting = [run for run in runs if run.state is RunState.AWAITING_APPROVAL and run.answer is None]
+    if waiting:
+        yield f"For approval: `{session.command('approve', waiting[-1].name, '--reason', 'WHY')}`, or `reject` with a reason"
     bad = [run for records in seen.models for run in quarantined(records)]
     if bad:
         yield f"Why a drop was quarantined: `{session.command('explain', bad[-1].name)}`"
@@ -158,6 +161,8 @@ def _main_rule(run: Run) -> str:
     """What failed first, or else the gain, or for a first champion the threshold it passed."""
     if run.decision is None:
         return "its version was made champion by hand"
+    if run.state is RunState.REJECTED and run.error:
+        return run.error  # a person's word, or that nobody said one
     wanted = Result.PASSED if run.decision.verdict is Verdict.PROMOTE else Result.FAILED
     told = [outcome for outcome in run.decision.outcomes if outcome.result is wanted]
     best = min(told, key=_rank, default=None)

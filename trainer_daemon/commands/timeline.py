@@ -148,7 +148,7 @@ def _moved(move: Transition, run: Run) -> Entry:
     name = run_name(run.model, run.period, run.key, move.attempt)
     words = _BEGINNING if not move.from_state else _MOVES[RunState(move.to_state)]
     version = f"version {run.model_version}" if run.model_version else "its version"
-    details = _promotion_details(move, run) if move.to_state == RunState.PROMOTED else (move.why,) if words.says_why else ()
+    details = _details(move, run, says_why=words.says_why)
     by = () if move.by == "daemon" else (f"asked for by {move.by}",)
     return Entry(
         id=f"move:{move.run_key}:{move.at.isoformat()}:{move.to_state}",
@@ -157,6 +157,14 @@ def _moved(move: Transition, run: Run) -> Entry:
         details=(*details, *by),
         tone=words.tone,
     )
+
+
+def _details(move: Transition, run: Run, *, says_why: bool) -> tuple[str, ...]:
+    """What a person said is told here; the rules are told by the decision."""
+    waited = move.from_state == RunState.AWAITING_APPROVAL
+    if move.to_state == RunState.PROMOTED:
+        return tuple(dict.fromkeys((*_promotion_details(move, run), *((move.why,) if waited else ()))))
+    return (move.why,) if says_why or waited else ()
 
 
 def _promotion_details(move: Transition, run: Run) -> tuple[str, ...]:

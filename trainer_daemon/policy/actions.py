@@ -91,19 +91,26 @@ class Promote:
 
     Attributes:
         has_moved: The alias is there already; only the rest is to be finished.
+        why: What carried it, when it was not the rules alone.
     """
 
     run: Run
     decision: Decision
     has_moved: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """Carry a recorded rejection out: mark the version."""
+    """Carry a recorded rejection out: mark the version.
+
+    Attributes:
+        why: What carried it, when it was not the rules.
+    """
 
     run: Run
     decision: Decision
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +120,12 @@ class Wait:
     Attributes:
         until: None when only an event can change anything.
         polling: An open run has to be looked at again soon.
+        idle: Until then only a person can change anything.
     """
 
     until: datetime | None = None
     polling: bool = False
+    idle: bool = False
 
 
 Action = Settle | Enqueue | Revive | NoteChampion | Submit | Condemn | Doom | End | Advance | Judge | Promote | Reject | Wait

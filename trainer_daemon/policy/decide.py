@@ -1,10 +1,11 @@
 """The next action for one model, computed from one look at the world. Pure: the same snapshot always yields the same action."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from trainer_daemon.policy import approval
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Champion, Failure, Observation, Outcome, Phase, Verdict
@@ -63,6 +64,11 @@ class Wanted:
 
 def wanted(snapshot: Snapshot, now: datetime) -> Wanted:
     """What has to be looked at before `decide` can be asked, given the ledger's part of a snapshot."""
+    look = _wanted(snapshot, now)
+    return replace(look, champion=True) if any(map(approval.is_approved, snapshot.runs)) else look
+
+
+def _wanted(snapshot: Snapshot, now: datetime) -> Wanted:
     run = snapshot.open_run
     if run is not None and run.state is RunState.RUNNING:
         return Wanted(orchestrator=True)
@@ -82,22 +88,28 @@ def decide(snapshot: Snapshot, now: datetime) -> Action:
         or _note_champion(snapshot)
         or _retry(snapshot, now)
         or _end_unwanted(snapshot)
+        or _conclude_waiting(snapshot, now)
         or (plan(snapshot.pending) if snapshot.pending else None)
-        or _go_on(snapshot)
-        or _start(snapshot, now)
+        or _go_on(snapshot, now)
+        or _until_expiry(_start(snapshot, now), snapshot)
     )
 
 
 def _finish_promotion(snapshot: Snapshot) -> Action | None:
     """A crash between moving the alias and writing it down: the alias is where the recorded decision wanted it."""
-    run = snapshot.open_run
-    if run is None or run.decision is None or snapshot.champion is None:
-        return None
-    champion = snapshot.champion[0]
-    moved = (
-        run.decision.verdict is Verdict.PROMOTE and champion is not None and champion.version == run.decision.candidate_version
-    )
-    return Promote(run=run, decision=run.decision, has_moved=True) if moved else None
+    champion = snapshot.champion[0] if snapshot.champion else None
+    promotions = (_promotion(run) for run in snapshot.runs)
+    mine = (found for found in promotions if found and champion and found.decision.candidate_version == champion.version)
+    return next(mine, None)
+
+
+def _promotion(run: Run) -> Promote | None:
+    """The promotion of a run that may be under way."""
+    if run.state is RunState.AWAITING_APPROVAL:
+        return approval.promotion(run, has_moved=True)
+    decided = run.decision if run.state in OPEN else None
+    wanted_it = decided is not None and decided.verdict is Verdict.PROMOTE
+    return Promote(run=run, decision=decided, has_moved=True) if decided and wanted_it else None
 
 
 def _note_champion(snapshot: Snapshot) -> Action | None:
@@ -131,6 +143,26 @@ def _end_unwanted(snapshot: Snapshot) -> Action | None:
     return _end_older_backlog(snapshot)
 
 
+def _conclude_waiting(snapshot: Snapshot, now: datetime) -> Action | None:
+    """Those who wait for approval do not occupy their model, so they are looked at beside its open run."""
+    champion = snapshot.champion[0] if snapshot.champion else snapshot.known_champion
+    version = champion.version if champion else ""
+    waiting = (run for run in snapshot.runs if run.state is RunState.AWAITING_APPROVAL)
+    actions = (approval.conclude(run, version, snapshot.policy.promotion, now) for run in waiting)
+    return next((action for action in actions if action), None)
+
+
+def _until_expiry(action: Action, snapshot: Snapshot) -> Action:
+    """A rest ends when the first approval that is waited for expires."""
+    expiries = [
+        approval.expires_at(run, snapshot.policy.promotion) for run in snapshot.runs if run.state is RunState.AWAITING_APPROVAL
+    ]
+    if not expiries or not isinstance(action, Wait) or action.polling:
+        return action
+    first = min(expiries)
+    return Wait(until=first, idle=True) if action.until is None else Wait(until=min(first, action.until))
+
+
 def _outdated(run: Run, snapshot: Snapshot) -> tuple[str, bool]:
     """Why a run's data is no longer what it should train on, or '', and whether its own drop still wants a run."""
     target, *others = reversed(run.drops)
@@ -160,12 +192,12 @@ def _end_older_backlog(snapshot: Snapshot) -> Action | None:
     return End(run=older, to=RunState.SUPERSEDED, why=why, passed_over=True) if older else None
 
 
-def _go_on(snapshot: Snapshot) -> Action | None:
+def _go_on(snapshot: Snapshot, now: datetime) -> Action | None:
     run = snapshot.open_run
     if run is None:
         return None
     if run.state is RunState.TRAINED:
-        return _conclude(run, snapshot)
+        return _conclude(run, snapshot, now)
     return _follow(run, snapshot)
 
 
@@ -220,7 +252,7 @@ def _quarantine(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
     return Advance(run=run, to=RunState.QUARANTINED, why=failure.reason)
 
 
-def _conclude(run: Run, snapshot: Snapshot) -> Action:
+def _conclude(run: Run, snapshot: Snapshot, now: datetime) -> Action:
     """A trained run is judged, the judgement recorded, then carried out - if the champion is still the one it was about."""
     if snapshot.champion is None:
         return Wait(polling=True)
@@ -230,9 +262,11 @@ def _conclude(run: Run, snapshot: Snapshot) -> Action:
         return _judge(run, snapshot, champion)
     if run.decision.verdict is Verdict.REJECT:
         return Reject(run=run, decision=run.decision)
-    if run.decision.champion_version == champion_version:
-        return Promote(run=run, decision=run.decision)
-    return _evaluate_again(run, champion_version)
+    if run.decision.champion_version != champion_version:
+        return _evaluate_again(run, champion_version)
+    if snapshot.policy.promotion.mode == "approval":
+        return approval.ask(run, snapshot.policy.promotion, now)
+    return Promote(run=run, decision=run.decision)
 
 
 def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:

@@ -14,6 +14,9 @@ from trainer_daemon.policy.rules import HIGHER_IS_BETTER, Result, RuleOutcome, i
 
 __all__ = ["HIGHER_IS_BETTER", "Case", "Decision", "PromotionPolicy", "Result", "RuleOutcome", "judge"]
 
+SHADOW = "shadow"
+"""Name of the rule that nobody passes while `mode` is `shadow`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionPolicy:
@@ -33,6 +36,8 @@ class PromotionPolicy:
         min_label_age_days: How long the month must have been over when it was evaluated.
         leak_bounds: Per metric, what nobody is believed to be better than.
         leak_column_auc: Above which ROC-AUC a single column is believed to hold the label; 1 does not ask.
+        mode: What comes of a candidate that has proved it: promotion, a wait for `approval`, or in `shadow` a word about it.
+        approval_expiry_days: How long it waits.
     """
 
     metric: str = "log_loss"
@@ -48,6 +53,8 @@ class PromotionPolicy:
     min_label_age_days: int = 0
     leak_bounds: Mapping[str, float] = field(default_factory=dict)
     leak_column_auc: float = 1.0
+    mode: Literal["automatic", "approval", "shadow"] = "automatic"
+    approval_expiry_days: float = 14.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +96,25 @@ class Case:
 def judge(case: Case, policy: PromotionPolicy) -> Decision:
     """Decide about a candidate; total: every input has a decision, and doubt is a rejection."""
     outcomes = tuple(_rules(case, policy))
-    promoted = all(outcome.result is not Result.FAILED for outcome in outcomes)
+    if policy.mode == "shadow":
+        outcomes = (*outcomes, _shadow(_all_passed(outcomes)))
+    promoted = _all_passed(outcomes)
     return Decision(
         verdict=Verdict.PROMOTE if promoted else Verdict.REJECT,
         outcomes=outcomes,
         candidate_version=case.candidate_version,
         champion_version=case.champion.version if case.champion else "",
     )
+
+
+def _all_passed(outcomes: tuple[RuleOutcome, ...]) -> bool:
+    return all(outcome.result is not Result.FAILED for outcome in outcomes)
+
+
+def _shadow(would_promote: bool) -> RuleOutcome:  # noqa: FBT001 - its only meaning
+    """Nobody is promoted, and the decision says what would have been."""
+    would = "promoted" if would_promote else "rejected as well"
+    return outcome(SHADOW, passed=False, sentence=f'with mode = "shadow" nobody is promoted; otherwise it would be {would}')
 
 
 def _rules(case: Case, policy: PromotionPolicy) -> Iterator[RuleOutcome]:

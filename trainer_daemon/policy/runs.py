@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import OPERATOR_EVENT, DatasetVersion
 from trainer_daemon.policy.promotion import Decision
 
@@ -32,7 +33,7 @@ MOVES: Mapping[RunState, frozenset[RunState]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.FAILED, _S.SUPERSEDED, _S.CANCELED}),
     _S.RUNNING: frozenset({_S.QUEUED, _S.TRAINED, _S.FAILED, _S.QUARANTINED, _S.SUPERSEDED, _S.CANCELED}),
     _S.TRAINED: frozenset({_S.QUEUED, _S.FAILED, _S.PROMOTED, _S.REJECTED, _S.AWAITING_APPROVAL, _S.SUPERSEDED, _S.CANCELED}),
-    _S.AWAITING_APPROVAL: frozenset({_S.PROMOTED, _S.REJECTED, _S.SUPERSEDED, _S.CANCELED}),
+    _S.AWAITING_APPROVAL: frozenset({_S.QUEUED, _S.FAILED, _S.PROMOTED, _S.REJECTED, _S.SUPERSEDED, _S.CANCELED}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.SUPERSEDED: frozenset({_S.QUEUED}),  # the same bytes are current again
     _S.CANCELED: frozenset({_S.QUEUED}),  # the operator asks for it again
@@ -57,6 +58,7 @@ class Run:
         ending: The state that somebody has decided to end it in, `SUPERSEDED` or `CANCELED`; None while it may go on.
         ending_reason: Why.
         champion_version: The champion that the present attempt was launched against.
+        answer: What a person said to the promotion that the present attempt asked for.
     """
 
     key: str
@@ -77,6 +79,7 @@ class Run:
     champion_version: str = ""
     event_id: str = ""
     decision: Decision | None = None
+    answer: Answer | None = None
 
     @property
     def name(self) -> str:

@@ -38,7 +38,7 @@ def test_ledger_in_use_is_fine_and_stays_as_it_is(tmp_path: Path) -> None:
         before = dump(tmp_path / "var" / "ledger.db")
         check = checked(ledger_probe(settings))
     assert check.status is Status.OK
-    assert "schema 0001, writable, a daemon uses it (pid " in check.found
+    assert "schema 0002, writable, a daemon uses it (pid " in check.found
     assert dump(tmp_path / "var" / "ledger.db") == before
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Text, and_, bindparam, exists, func, not_, or_, select, union
 
-from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, drops, events, run_drops, runs
+from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, drops, events, run_drops, runs
 from trainer_daemon.policy.runs import LIVE, OPEN, RunState
 
 _MODEL, _KEY, _URI = (bindparam(name, type_=Text) for name in ("model", "key", "uri"))
@@ -33,6 +33,7 @@ OPEN_RUNS = (
 )
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
 DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
+ANSWERS_TO_RUNS = select(answers).where(answers.c.run_key.in_(_KEYS))
 FAILED_SINCE = (
     select(func.count())
     .select_from(runs)
@@ -73,4 +74,5 @@ LAST_CHAMPION = _of_model.where(champions.c.version != "")
 LAST_CHANGE = select(
     select(func.coalesce(func.max(events.c.sequence), 0)).scalar_subquery(),
     select(func.count()).select_from(runs).where(runs.c.ending != "").scalar_subquery(),
+    select(func.count()).select_from(answers).scalar_subquery(),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
 from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Decision, Result, RuleOutcome
@@ -57,8 +58,10 @@ def event_of(row: RowMapping) -> Event:
     )
 
 
-def run_of(row: RowMapping, drops: Iterable[RowMapping], decision: RowMapping | None) -> Run:
-    """The run in a row, with its drops, oldest first, and the decision of its present attempt."""
+def run_of(
+    row: RowMapping, drops: Iterable[RowMapping], decision: RowMapping | None = None, answer: RowMapping | None = None
+) -> Run:
+    """The run in a row, with its drops, oldest first, and the decision of its present attempt with the answer to it."""
     return Run(
         key=row["key"],
         model=row["model"],
@@ -78,6 +81,7 @@ def run_of(row: RowMapping, drops: Iterable[RowMapping], decision: RowMapping | 
         champion_version=row["champion_version"],
         event_id=row["event_id"],
         decision=decision_of(decision) if decision else None,
+        answer=answer_of(answer) if answer else None,
     )
 
 
@@ -94,6 +98,11 @@ def decision_of(row: RowMapping) -> Decision:
         candidate_version=row["candidate_version"],
         champion_version=row["champion_version"],
     )
+
+
+def answer_of(row: RowMapping) -> Answer:
+    """The answer in a row."""
+    return Answer(approved=row["approved"], by=row["by"], reason=row["reason"], at=row["at"])
 
 
 def plain_json(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from trainer_daemon.adapters.ledger.database import translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
-from trainer_daemon.adapters.ledger.tables import baselines, champions, decisions, events, run_drops, runs, transitions
+from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
@@ -119,6 +120,21 @@ class Ledger(LedgerReader):
         with translated(), self._engine.begin() as connection:
             _require_state(connection, run)
             connection.execute(insert(decisions).values(row))
+
+    def answer(self, run: Run, answer: Answer) -> None:
+        """Write down what a person says to a promotion that waits; the daemon acts on it.
+
+        Raises:
+            StaleStateError: It waits no longer, or somebody has answered already.
+        """
+        try:
+            with translated(), self._engine.begin() as connection:
+                _require_state(connection, run)
+                row = {"approved": answer.approved, "by": answer.by, "reason": answer.reason, "at": answer.at}
+                connection.execute(insert(answers).values(run_key=run.key, attempt=run.attempt, **row))
+        except IntegrityError as exc:
+            msg = f"somebody has answered about run {run.name} already"
+            raise StaleStateError(msg) from exc
 
     def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
         """The alias was moved to the run's version: state and champion in one transaction."""

@@ -168,6 +168,18 @@ decisions = Table(
 )
 """Promote or reject, with every rule's outcome and the evidence; one per attempt of a run."""
 
+answers = Table(
+    "answer",
+    metadata,
+    Column("run_key", String(64), ForeignKey("run.key"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("approved", Boolean, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+"""What a person said to a promotion that waits for approval; one per attempt of a run, and nobody revokes it."""
+
 champions = Table(
     "champion",
     metadata,

@@ -122,9 +122,8 @@ class MlflowRegistry:
 
         MLflow has no compare-and-set: the alias is read, compared and written, then read again. Nobody else who
         follows this protocol writes in between, since one daemon at a time works on a ledger; a person may, within
-        milliseconds, and the last writer wins then - which the next look at the registry notices.
-        `previous-champion` is written first, so that a crash between the two leaves the old champion in place and a
-        repetition writes both again.
+        milliseconds, and the last writer wins then - which the next look at the registry notices. How a crash between
+        the two aliases converges is argued in `moving`.
 
         Args:
             model: Name of the registered model.

@@ -13,12 +13,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from trainer_daemon.adapters.registry.moving import CHAMPION, move_champion
 from trainer_daemon.adapters.registry.protocol import EVALUATION, SCHEMA
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.telemetry.redaction import redacted
 
-CHAMPION = "champion"
-PREVIOUS = "previous-champion"
 RUN_KEY_TAG = "trainer.run_key"
 PERIOD_TAG = "trainer.period"
 FAILURE_TAG = "trainer.failure"
@@ -50,7 +49,7 @@ class Operations:
 
     def champion(self, model: str) -> dict[str, Any]:
         """Version, run key, period and schema of the champion."""
-        version = self._alias(model)
+        version = _Aliases(self._client, model).read().get(CHAMPION, "")
         if not version:
             return {"champion": None}
         found = self._client.get_model_version(model, version)
@@ -97,14 +96,7 @@ class Operations:
 
     def promote(self, model: str, version: str, expected: str) -> dict[str, str]:
         """Move the champion from `expected` to `version`, unless it is somewhere else."""
-        current = self._alias(model)
-        if current == expected and current != version:
-            self._client.get_model_version(model, version)  # must exist before any alias moves
-            if expected:
-                self._client.set_registered_model_alias(model, PREVIOUS, expected)
-            self._client.set_registered_model_alias(model, CHAMPION, version)
-            current = self._alias(model)
-        return {"champion": current}
+        return {"champion": move_champion(_Aliases(self._client, model), version, expected)}
 
     def look(self) -> None:
         """Read the smallest thing there is."""
@@ -133,15 +125,6 @@ class Operations:
                 return False
             raise
         return True
-
-    def _alias(self, model: str) -> str:
-        """The champion's version; asked of the model, since a missing alias has the same error code as a malformed one."""
-        try:
-            return str(self._client.get_registered_model(model).aliases.get(CHAMPION, ""))
-        except MlflowException as exc:
-            if exc.error_code == _MISSING:
-                return ""
-            raise
 
     def _run(self, model: str, run_key: str) -> Run | None:
         """The MLflow run of a key; the steps use the oldest one, too, when there are several."""
@@ -176,6 +159,32 @@ class Operations:
         if (entry.file_size or 0) > _ARTIFACT_BYTES_MAX:
             return f"larger than {_ARTIFACT_BYTES_MAX} bytes"
         return str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{name}"))
+
+
+class _Aliases:
+    """The aliases of one registered model in MLflow."""
+
+    def __init__(self, client: MlflowClient, model: str) -> None:
+        self._client = client
+        self._model = model
+
+    def read(self) -> dict[str, str]:
+        """Version by alias; asked of the model, since a missing alias has the same error code as a malformed one."""
+        try:
+            aliases = self._client.get_registered_model(self._model).aliases
+        except MlflowException as exc:
+            if exc.error_code == _MISSING:
+                return {}
+            raise
+        return {alias: str(version) for alias, version in aliases.items()}
+
+    def point(self, alias: str, version: str) -> None:
+        """Let an alias point to a version."""
+        self._client.set_registered_model_alias(self._model, alias, version)
+
+    def require(self, version: str) -> None:
+        """Raise when there is no such version."""
+        self._client.get_model_version(self._model, version)
 
 
 @contextmanager
