@@ -50,11 +50,12 @@ def history(*, config: Path, model: str | None, as_json: bool) -> None:
 
 
 def chapters(past: History, model: str) -> Iterator[Chapter]:
-    """Every champion of a model, oldest first; nobody being champion is told, too."""
+    """Every champion of a model, oldest first; that there is nobody any more is told, that there was nobody yet is not."""
     runs = {run.key: run for run in past.runs(model)}
     reigns = past.reigns(model)
     for reign, following in zip(reigns, (*reigns[1:], None), strict=True):
-        yield _chapter(reign, following.at if following else None, runs.get(reign.run_key), past)
+        if reign.version or reign.cause != "found":
+            yield _chapter(reign, following.at if following else None, runs.get(reign.run_key), past)
 
 
 def _chapter(reign: Reign, until: datetime | None, run: Run | None, past: History) -> Chapter:
@@ -73,7 +74,7 @@ def _reason(moves: tuple[Transition, ...], reign: Reign) -> str:
 
 def _outside(reign: Reign) -> str:
     if not reign.version:
-        return _REMOVED if reign.cause == "external" else "there was no champion when this ledger was begun"
+        return _REMOVED
     return _FOUND if reign.cause == "found" else _EXTERNAL
 
 

@@ -148,6 +148,7 @@ def test_history_has_the_numbers_of_both(call: Call) -> None:
 def test_history_tells_what_others_did(call: Call, folder: Path) -> None:
     """Found, moved by hand, taken away, and that is all that is known of it."""
     story = Storyteller(folder / "ledger.db")
+    story.ledger.note_champion(MODEL, None, cause="found", now=NOW)
     story.ledger.note_champion(MODEL, a_champion("7"), cause="found", now=NOW)
     story.ledger.note_champion(MODEL, Champion(version="9"), cause="external", now=story.tick())
     story.ledger.note_champion(MODEL, None, cause="external", now=story.tick())
