@@ -19,6 +19,7 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings, Settings
+from trainer_daemon.config_promotion import EVIDENCE_KEYS
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.intake import Intake
@@ -28,7 +29,6 @@ from trainer_daemon.observer import Slots
 from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
 from trainer_daemon.policy.crontab import schedule_event
 from trainer_daemon.policy.plan import ModelPolicy
-from trainer_daemon.policy.promotion import PromotionPolicy
 from trainer_daemon.ports import Bucket
 from trainer_daemon.prober import STALE_S, Prober
 from trainer_daemon.reconciler import Model, Reconciler
@@ -46,9 +46,6 @@ PUBSUB_PATIENCE = timedelta(seconds=15)
 
 CALLS_MAX = 10
 """So many calls of a service, each as slow as it may be, can come before a loop's own next one has ended."""
-
-_EVIDENCE_KEYS = {"slice_columns", "min_slice_rows"}
-"""Keys of the promotion that the pipeline needs to know, not the judge."""
 
 
 def clock() -> datetime:
@@ -328,7 +325,7 @@ def training_parameters(settings: ModelSettings) -> dict[str, object]:
         include={"target", "entity_column", "id_columns", "positive_label", "holdout_ratio", "ranges", "allow_schema_change"},
     )
     training = settings.training.model_dump(mode="json", include={"estimator", "hyperparameters", "seed"})
-    slices = settings.promotion.model_dump(mode="json", include=_EVIDENCE_KEYS)
+    slices = settings.promotion.model_dump(mode="json", include=EVIDENCE_KEYS)
     return {"data": {**data, "max_bytes": settings.max_drop_bytes}, "training": {**training, **slices}}
 
 
@@ -336,7 +333,7 @@ def model_policy(settings: ModelSettings, digest: str) -> ModelPolicy:
     """What decisions about a model depend on."""
     return ModelPolicy(
         name=settings.name,
-        promotion=PromotionPolicy(**settings.promotion.model_dump(exclude=_EVIDENCE_KEYS)),
+        promotion=settings.promotion.rules(),
         pipeline_digest=digest,
         parameters={**training_parameters(settings), "pipeline": settings.training.pipeline},
         window_months=settings.window_months,

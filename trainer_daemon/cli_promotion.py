@@ -1,10 +1,12 @@
 """The commands by which a person decides who is champion; see `cli`."""
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trainer_daemon.cli_options import CONFIG, By, Config, Model, NeededReason, examples
+from trainer_daemon.cli_options import CONFIG, AsJson, By, Config, Model, NeededReason, examples
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, the beginning of its key, or its version.")]
 
@@ -16,6 +18,8 @@ def add_commands(app: typer.Typer) -> None:
         approve
     )
     app.command(epilog=examples(f'reject {name} --reason "the campaign distorts this month"'))(reject)
+    app.command(epilog=examples("history", "history --json | jq '.models[].champions[-1]'"))(history)
+    app.command(epilog=examples("replay --policy stricter.toml", "replay --policy stricter.toml --since 2025-01 --json"))(replay)
 
 
 def approve(run: RunName, reason: NeededReason, config: Config = CONFIG, *, by: By = "", model: Model = None) -> None:
@@ -37,3 +41,34 @@ def reject(run: RunName, reason: NeededReason, config: Config = CONFIG, *, by: B
     from trainer_daemon.commands.answer import Reply, answer
 
     answer(run, Reply(approved=False, by=by, reason=reason), config=config, model=model)
+
+
+def history(config: Config = CONFIG, *, model: Model = None, json: AsJson = False) -> None:
+    """Show who was champion from when to when, and why.
+
+    With the numbers that the decisions were made on.
+    """
+    from trainer_daemon.commands.reigns import history
+
+    history(config=config, model=model, as_json=json)
+
+
+def replay(
+    policy: Annotated[Path, typer.Option("--policy", metavar="FILE", help="A configuration file with other rules.")],
+    config: Config = CONFIG,
+    *,
+    since: Annotated[str, typer.Option("--since", metavar="YYYY-MM", help="From this period on.", show_default=False)] = "",
+    model: Model = None,
+    json: AsJson = False,
+) -> None:
+    """Judge every stored evaluation again by other rules.
+
+    Shows which decisions would have been different. Nothing is trained and nothing changes. Every candidate is held against
+    the champion of then, also where the other rules would have made another champion by then.
+    """
+    if since and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", since):
+        message = f"{since!r} is no month; it must be YYYY-MM, as 2025-03"
+        raise typer.BadParameter(message, param_hint="--since")
+    from trainer_daemon.commands.replay import replay
+
+    replay(policy, since=since, config=config, model=model, as_json=json)

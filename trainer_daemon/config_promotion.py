@@ -8,6 +8,10 @@ from pydantic import AfterValidator, Field, FiniteFloat, field_validator
 from trainer_daemon import config_values as values
 from trainer_daemon.config_keys import Allowed
 from trainer_daemon.config_section import Section
+from trainer_daemon.policy.promotion import PromotionPolicy
+
+EVIDENCE_KEYS = {"slice_columns", "min_slice_rows"}
+"""Keys that the pipeline needs to know, not the judge."""
 
 Metric = Annotated[
     str,
@@ -73,6 +77,10 @@ class PromotionSettings(Section):
         (), description="Columns whose values are evaluated apart, besides texts with at most ten different values."
     )
     min_slice_rows: int = Field(50, ge=1, description="Slices with fewer held-out rows are left out.")
+
+    def rules(self) -> PromotionPolicy:
+        """What the judge is given."""
+        return PromotionPolicy(**self.model_dump(exclude=EVIDENCE_KEYS))
 
     @field_validator("thresholds", "leak_bounds")
     @classmethod
