@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.telemetry.vitals import Pulse
+from trainer_daemon.telemetry.work import begin_scope
 
 BACKOFF_S_MIN, BACKOFF_S_MAX = 1.0, 60.0
 REFUSED_BACKOFF_S = 300.0
@@ -95,6 +96,7 @@ class Loop:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        begin_scope()
         while not self._stopping:
             self._pulse.beat()
             rest = self._round()

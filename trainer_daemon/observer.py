@@ -14,6 +14,7 @@ from trainer_daemon.policy.observations import Champion, Observation, Outcome, P
 from trainer_daemon.policy.plan import ModelPolicy, Pending, propose
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry
+from trainer_daemon.telemetry.work import work_on
 
 
 class Slots:
@@ -69,6 +70,7 @@ class Observer:
             TemporaryError: Something could not be reached.
         """
         snapshot = self._read_ledger(now)
+        _announce(snapshot)
         look = wanted(snapshot, now)
         run = snapshot.open_run
         observation = self._observe_run(run) if run and look.orchestrator else None
@@ -130,6 +132,12 @@ class Observer:
             self._unknown_state = (run.name, observation.reason)  # said once, however often it is looked at
             self._log.warning("run_state_unknown", run=run.name, reason=observation.reason)
         return observation
+
+
+def _announce(snapshot: Snapshot) -> None:
+    """What cannot be reached from here on holds up the open run, or else the next event, or else the next run of the backlog."""
+    event = snapshot.pending.event if snapshot.pending else None
+    work_on(run=snapshot.open_run or (None if event else next(iter(snapshot.runs), None)), event=event)
 
 
 def _blames_the_drop(outcome: Outcome | None) -> bool:

@@ -41,6 +41,7 @@ from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
+from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
 
@@ -99,6 +100,7 @@ class Reconciler:
             TemporaryError: Something could not be reached; nothing has moved, try again later.
             PermanentError: Something refused.
         """
+        work_on()
         now = self._clock()
         action = decide(self._observer.look(now), now)
         if isinstance(action, Wait):
@@ -119,11 +121,13 @@ class Reconciler:
         Raises:
             StaleStateError: The ledger is no longer as it was when the action was decided.
         """
+        work_on(run=getattr(action, "run", None), event=getattr(action, "event", None))
         match action:
             case Settle():
                 self._settle(action)
             case Enqueue():
                 run = self._ledger.enqueue(action.event, action.proposal, attempts_max=self._model.policy.attempts_max, now=now)
+                work_on(run=run)
                 self._log.info("run_queued", run=run.name, drop=run.drop.ref, event_id=action.event.id)
             case Revive():
                 run = self._ledger.revive(action.event, action.run, why=action.why, now=now)

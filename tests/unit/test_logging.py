@@ -2,8 +2,9 @@ import io
 import json
 import logging
 import os
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.typing import FilteringBoundLogger
 
+from tests.builders import a_drop, a_drop_event, a_run
 from trainer_daemon.telemetry.logging import configure_logging
 from trainer_daemon.telemetry.redaction import redacted
+from trainer_daemon.telemetry.work import begin_scope, work_on
 
 
 class Terminal(io.StringIO):
@@ -260,3 +263,73 @@ def test_console_on_request_has_no_colours_in_a_file() -> None:
     a_log(stream, format="console").info("a_b", run="churn-1")
     assert "\x1b[" not in stream.getvalue()
     assert "run=churn-1" in stream.getvalue()
+
+
+def on_a_thread_at_work(log: FilteringBoundLogger, say: Callable[[], None]) -> None:
+    """Say something on a thread that works on a run, and then on nothing."""
+
+    def work() -> None:
+        begin_scope()
+        work_on(run=a_run())
+        say()
+        work_on()
+        log.info("work_ended")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_line_says_what_its_thread_works_on() -> None:
+    """Run, key and drop, as labels too; for as long as the work lasts, and on no other thread."""
+    stream, run = io.StringIO(), a_run()
+    log = a_log(stream)
+    on_a_thread_at_work(log, lambda: log.warning("reconcile_deferred"))
+    work_on(run=run)
+    log.info("elsewhere_logged")
+    deferred, ended, elsewhere = lines_of(stream)
+    subject = {"run": run.name, "run_key": run.key, "drop": run.drop.ref}
+    assert subject.items() <= deferred.items()
+    assert deferred["logging.googleapis.com/labels"] == subject
+    assert not subject.keys() & (ended.keys() | elsewhere.keys())
+
+
+def test_own_keys_of_a_line_count_more() -> None:
+    """A line may be about another drop than the work is."""
+    stream = io.StringIO()
+    log = a_log(stream)
+    on_a_thread_at_work(log, lambda: log.info("event_superseded", drop="another"))
+    line, _ = lines_of(stream)
+    assert (line["drop"], line["run"]) == ("another", a_run().name)
+
+
+def test_library_says_what_its_caller_works_on() -> None:
+    """Its records go the same way."""
+    stream = io.StringIO()
+    log = a_log(stream)
+    on_a_thread_at_work(log, lambda: logging.getLogger("urllib3").warning("retrying"))
+    line, _ = lines_of(stream)
+    assert (line["message"], line["drop"]) == ("library_logged", a_run().drop.ref)
+
+
+def test_event_is_what_is_worked_on_before_there_is_a_run() -> None:
+    """Its id, and its drop if it has one."""
+    stream, event = io.StringIO(), a_drop_event()
+    log = a_log(stream)
+
+    def say() -> None:
+        work_on(event=event)
+        log.info("run_queued")
+
+    on_a_thread_at_work(log, say)
+    line, _ = lines_of(stream)
+    assert (line["event_id"], line["drop"]) == (event.id, a_drop().ref)
+
+
+def test_terminal_is_spared_the_key() -> None:
+    """A run's name is long enough."""
+    stream, run = io.StringIO(), a_run()
+    log = a_log(stream, format="console")
+    on_a_thread_at_work(log, lambda: log.warning("reconcile_deferred"))
+    assert run.name in stream.getvalue()
+    assert run.key not in stream.getvalue()

@@ -15,9 +15,10 @@ from structlog.processors import CallsiteParameter, CallsiteParameterAdder, Time
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from trainer_daemon.telemetry.redaction import MASK, SECRET_KEY, redacted
+from trainer_daemon.telemetry.work import RUN_KEY, with_subject, without_key
 
 Count = Callable[[str, str, str], None]
-LABELS = ("run", "drop", "model")
+LABELS = ("run", RUN_KEY, "drop", "model")
 """Keys that Cloud Logging indexes as labels, besides being fields."""
 
 _CALLSITE = CallsiteParameterAdder(
@@ -51,7 +52,7 @@ def configure_logging(
     chain = _console_chain(stream) if console else _json_chain()
     log: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stream),
-        processors=[_Counting(count, least), *chain] if count else chain,
+        processors=[with_subject, *([_Counting(count, least)] if count else []), *chain],
         wrapper_class=structlog.make_filtering_bound_logger(min(least, logging.INFO) if count else least),
         context_class=dict,
         cache_logger_on_first_use=True,
@@ -90,7 +91,7 @@ def _json_chain() -> list[Processor]:
 
 def _console_chain(stream: TextIO) -> list[Processor]:
     clock = TimeStamper(fmt="%H:%M:%S", utc=False)
-    return [structlog.processors.add_log_level, format_exc_info, _clean, clock, _Terminal(stream)]
+    return [structlog.processors.add_log_level, without_key, format_exc_info, _clean, clock, _Terminal(stream)]
 
 
 class _Terminal:
