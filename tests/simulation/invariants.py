@@ -35,7 +35,11 @@ def every_drop_is_found(facts: Facts) -> Iterator[str]:
 
 
 def missed_notifications_are_told(facts: Facts) -> Iterator[str]:
-    """A drop that was never announced, although somebody listened, has its line (G1); what awaits it dies with the process."""
+    """A drop that was never announced, although somebody listened, has its line (G1); what awaits it dies with the process.
+
+    An upload while the first stream is being opened is found and needs no line: whether its notification ought to have
+    come is known to nobody, since the service opens the stream at a moment of its own, before the daemon hears of it.
+    """
     since = facts.mail.heard_since
     if since is None or facts.tally.kills or facts.tally.jumps or facts.lines_lost:
         return

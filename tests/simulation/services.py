@@ -160,13 +160,17 @@ class Cluster(FakeOrchestrator):
             self._fail(execution, "error", "the bucket does not answer")
             return
         for drop in execution.request.parameters["drops"]:
-            ref = f"{drop['uri']}#{drop['generation']}"
             stored = self.storage.objects[drop["uri"]]
             if stored.drop.checksum != drop["checksum"]:
-                self._fail(execution, "drop_changed", f"{drop['uri']} holds other bytes")
+                self._fail(
+                    execution,
+                    "drop_changed",
+                    f"{drop['uri']} holds other bytes",
+                    drop=_ref(execution.request.parameters["drops"][-1]),
+                )
                 return
             if stored.is_bad:
-                self._fail(execution, "bad_drop", f"{drop['uri']} has no column Churn", drop=ref)
+                self._fail(execution, "bad_drop", f"{drop['uri']} has no column Churn", drop=_ref(drop))
                 return
 
     def _evaluate(self, execution: Execution) -> None:
@@ -213,6 +217,10 @@ class Cluster(FakeOrchestrator):
 
     def _forget(self, name: str) -> None:
         self.running = [execution for execution in self.running if execution.request.name != name]
+
+
+def _ref(drop: Any) -> str:  # noqa: ANN401 - parameters are JSON
+    return f"{drop['uri']}#{drop['generation']}"
 
 
 def _loss(parameters: Any) -> float:  # noqa: ANN401 - parameters are JSON

@@ -126,7 +126,7 @@ class Mail:
         waiting: Published, delivered to nobody.
         leased: Delivered, not acknowledged.
         on_ack: Told of every message before it is acknowledged.
-        heard_since: When the first stream was opened.
+        heard_since: When somebody first asked an open stream for what had come.
     """
 
     on_ack: Callable[[Message], None]
@@ -181,7 +181,6 @@ class SimulatedSubscription:
         del on_arrival  # the scheduler decides who looks when
         self.stream = Stream(on_end=on_end)
         self._mail.streams.append(self.stream)
-        self._mail.heard_since = self._mail.heard_since or self._mail.clock()
 
     def probe(self) -> None:
         """A stream that went silent passes: only its silence tells."""
@@ -193,6 +192,7 @@ class SimulatedSubscription:
         """What has been delivered."""
         if self.stream is None:
             return []
+        self._mail.heard_since = self._mail.heard_since or self._mail.clock()
         taken, self.stream.buffer = self.stream.buffer[:limit], self.stream.buffer[limit:]
         return [Delivery(message=message, receipt=message.id) for message in taken]
 

@@ -7,8 +7,8 @@ from tests.simulation.replica import Makers
 from tests.simulation.shrink import Shrinker
 from tests.simulation.telling import trace
 
-CHUNKS, HISTORIES = 12, 50
-"""About a minute on one core; in chunks, so that none comes near the time that a test may take on a busy machine."""
+CHUNKS, HISTORIES = 6, 40
+"""Less than half a minute on one core; in chunks, so that none comes near the time that a test may take on a busy machine."""
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -226,17 +226,21 @@ def _failed(run: Run, observation: Observation, snapshot: Snapshot) -> Action:
     if failure is None or failure.attempt != run.attempt:
         return Advance(run=run, to=RunState.FAILED, why=observation.reason or "the orchestrator gives no reason")
     if failure.kind == "drop_changed":
-        return _changed(run, failure.reason, snapshot)
+        return _changed(run, failure, snapshot)
     if failure.kind == "bad_drop":
         return _quarantine(run, failure, snapshot)
     return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
 
 
-def _changed(run: Run, reason: str, snapshot: Snapshot) -> Action:
-    """Newer bytes get a run of their own - unless the old ones are back by now, or it was another month of the window."""
+def _changed(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
+    """Newer bytes get a run of their own - unless the old ones are back by now, or it was another month of the window.
+
+    A run that was adopted after the ledger was lost may have been launched for an earlier upload of the same bytes.
+    """
     now_there = snapshot.current.get(run.drop.uri, run.drop)
-    is_replaced = len(run.drops) == 1 and now_there.generation == run.drop.generation
-    return Advance(run=run, to=RunState.SUPERSEDED if is_replaced else RunState.FAILED, why=reason)
+    is_this_upload = now_there.generation == run.drop.generation and failure.drop in {"", run.drop.ref}
+    is_replaced = len(run.drops) == 1 and is_this_upload
+    return Advance(run=run, to=RunState.SUPERSEDED if is_replaced else RunState.FAILED, why=failure.reason)
 
 
 def _quarantine(run: Run, failure: Failure, snapshot: Snapshot) -> Action:

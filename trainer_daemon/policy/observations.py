@@ -53,7 +53,7 @@ class Failure:
     Attributes:
         kind: `bad_drop`, `drop_changed` or `error`.
         reason: One sentence for a person.
-        drop: Reference of the bad drop; empty when it is not said, then the run's own is meant.
+        drop: Reference of the bad drop, otherwise of the newest one; empty when it is not said, then the run's own is meant.
     """
 
     attempt: int

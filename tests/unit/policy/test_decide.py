@@ -128,6 +128,15 @@ def test_drop_that_changed_under_its_run_supersedes_it() -> None:
     assert action == Advance(run=RUNNING, to=RunState.SUPERSEDED, why="it is gone")
 
 
+def test_change_that_an_adopted_run_of_an_earlier_upload_met_is_no_word_about_this_one() -> None:
+    """The ledger that knew of both uploads was lost; the bytes came back, and nothing else would be trained for them."""
+    failure = Failure(attempt=1, step="load", kind="drop_changed", reason="it is gone", drop=f"{RUNNING.drop.uri}#0")
+    snapshot = a_snapshot(RUNNING, observation=seen(Phase.FAILED), outcome=an_outcome(failure=failure))
+    assert decide(snapshot, NOW) == Advance(run=RUNNING, to=RunState.FAILED, why="it is gone")
+    own = an_outcome(failure=replace(failure, drop=RUNNING.drop.ref))
+    assert decide(replace(snapshot, outcome=own), NOW) == Advance(run=RUNNING, to=RunState.SUPERSEDED, why="it is gone")
+
+
 def test_drop_that_changed_and_is_back_by_now_is_tried_again() -> None:
     """The same bytes were uploaded once more after the run had begun, so nothing else will be trained for them."""
     failure = Failure(attempt=1, step="load", kind="drop_changed", reason="it is gone")
