@@ -16,7 +16,7 @@ READABLE = 25
 def test_seeded_bug_is_found(bug: Bug) -> None:
     """Within the number of histories that stands beside it; and it is the bug that was found."""
     found = _first_failure(bug)
-    assert found is not None, f"{bug.name} was not found within {bug.histories} histories"
+    assert found is not None, f"{bug.name} was not found within {bug.histories} histories from {bug.first} on"
     assert {violation.invariant for violation in found.violations} & bug.breaks
     assert replay(found.plan).violations == ()
 
@@ -36,5 +36,5 @@ def test_failing_history_is_made_small_and_told_in_words() -> None:
 
 
 def _first_failure(bug: Bug) -> Course | None:
-    courses = (live(f"bug:{number}", makers=bug.makers) for number in range(bug.histories))
+    courses = (live(f"bug:{number}", makers=bug.makers) for number in range(bug.first, bug.first + bug.histories))
     return next((course for course in courses if course.violations), None)
