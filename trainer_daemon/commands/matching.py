@@ -22,12 +22,14 @@ class Match:
 
     Attributes:
         kind: `run`, `version`, `period` or `drop`.
+        versions: Model versions that it is about.
     """
 
     kind: str
     records: Records
     runs: tuple[Run, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    versions: frozenset[str] = frozenset()
 
 
 def match(word: str, records: Records) -> Match | None:
@@ -71,6 +73,7 @@ def names(records: Records) -> Iterator[str]:
         yield from (run.model_version,) if run.model_version else ()
     for happening in records.happenings:
         yield from (file_name(happening.subject),) if happening.subject else ()
+    yield from (reign.version for reign in records.reigns if reign.version)
 
 
 def _names(run: Run) -> set[str]:
@@ -89,7 +92,11 @@ def _as_key(word: str, records: Records) -> Match | None:
 
 
 def _as_version(word: str, records: Records) -> Match | None:
-    return _about_runs("version", tuple(run for run in records.runs if word and run.model_version == word), records)
+    found = tuple(run for run in records.runs if word and run.model_version == word)
+    asked_for = {version for each in records.interventions for version in (each.version, each.replaces)}
+    if not found and word and word in asked_for | {reign.version for reign in records.reigns}:
+        return Match(kind="version", records=records, versions=frozenset({word}))  # no run of this ledger made it
+    return _about_runs("version", found, records)
 
 
 def _as_period(word: str, records: Records) -> Match | None:
@@ -129,6 +136,7 @@ def _joined(kind: str, runs: tuple[Run, ...], about: tuple[Happening, ...], reco
         records=records,
         runs=tuple(run for run in records.runs if run.key in keys),
         happenings=tuple(item for item in records.happenings if item.event.id in events or item.run_key in keys),
+        versions=frozenset(run.model_version for run in records.runs if run.key in keys and run.model_version),
     )
 
 

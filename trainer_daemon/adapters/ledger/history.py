@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, inspect, make_url, select, text
 
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, LATEST, translated
+from trainer_daemon.adapters.ledger.intervening import intervention_of
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
-from trainer_daemon.adapters.ledger.tables import champions, decisions, events, runs, transitions
+from trainer_daemon.adapters.ledger.tables import champions, decisions, events, interventions, runs, transitions
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run
 
@@ -73,7 +75,8 @@ class Reign:
 
     Attributes:
         version: Empty when nobody was champion from then on.
-        cause: `promoted` by the daemon, `found` at its first look, or `external`: somebody else moved the alias.
+        cause: `promoted` by the daemon, `forced` or `rollback` by the daemon for a person, `found` at its first look, or
+            `external`: somebody else moved the alias.
     """
 
     version: str
@@ -113,6 +116,11 @@ class History(LedgerReader):
         columns = [champions.c[name] for name in Reign.__slots__]
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
+
+    def interventions(self, model: str) -> tuple[Intervention, ...]:
+        """What people asked for about the champion, oldest first."""
+        query = select(interventions).where(interventions.c.model == model).order_by(interventions.c.id)
+        return self._each(query, intervention_of)
 
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:

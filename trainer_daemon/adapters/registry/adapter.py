@@ -60,6 +60,7 @@ class MlflowRegistry:
             failure=self._failure(model, run_key, reply["failure"]),
             decided=decided,
             decided_run=decided_run,
+            rolled_back=reply["rolled_back"],
         )
 
     def _failure(self, model: str, run_key: str, text: str) -> Failure | None:
@@ -134,6 +135,20 @@ class MlflowRegistry:
             The champion's version afterwards: `version` when it was moved now or before, otherwise whoever is champion.
         """
         return str(self._worker.call("promote", model=model, version=version, expected=expected)["champion"])
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """As `promote`, for a person: also to a version that was rolled back."""
+        return str(self._worker.call("move_champion", model=model, version=version, expected=expected)["champion"])
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Version by alias."""
+        aliases: dict[str, str] = self._worker.call("aliases", model=model)["aliases"]
+        return aliases
+
+    def marks(self, model: str, version: str) -> Mapping[str, str] | None:
+        """The tags of a version; None when there is no such version."""
+        tags: dict[str, str] | None = self._worker.call("marks", model=model, version=version)["tags"]
+        return tags
 
     def close(self) -> None:
         """End the child process; a call that another thread has under way fails as temporary."""
