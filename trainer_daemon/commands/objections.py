@@ -98,6 +98,7 @@ def refuse_rollback(scene: Scene, *, is_named: bool) -> None:
 
 def warnings(scene: Scene) -> Iterator[str]:
     """What a person should know of the version that is to be champion."""
+    yield from (f"{each.by} asked before to {each.words}, which is carried out first" for each in scene.pending)
     if scene.bar:
         yield f"version {scene.version} was {scene.bar}"
     run = scene.run
