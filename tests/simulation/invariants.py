@@ -232,6 +232,7 @@ def tags_agree(facts: Facts) -> Iterator[str]:
     """A version says of itself what the ledger says of its run (G5)."""
     if facts.tally.late_tags or facts.tally.lost_ledgers:
         return
+    intervened = {version for wish in facts.registry.asked for version in (wish.version, wish.replaces)}
     wanted = {"PROMOTED": "approved", "REJECTED": "rejected", "SUPERSEDED": "superseded", "CANCELED": "canceled"}
     for run in facts.runs.values():
         version = facts.registry.versions.get(run.key, "")
@@ -239,6 +240,8 @@ def tags_agree(facts: Facts) -> Iterator[str]:
         if version and status is not None and run.state in wanted and status != wanted[run.state]:
             if run.state == "PROMOTED" and version in facts.registry.by_hand:
                 continue
+            if run.state in {"SUPERSEDED", "CANCELED"} and version in intervened:
+                continue  # a person's word about the version outlives the end of its run
             yield f"run {_shown(run)} is {run.state}, its version {version} is {status}"
 
 

@@ -122,9 +122,10 @@ class MlflowRegistry:
         """Point `champion` at the version and `previous-champion` at `expected`, if the champion still is `expected`.
 
         MLflow has no compare-and-set: the alias is read, compared and written, then read again. Nobody else who
-        follows this protocol writes in between, since one daemon at a time works on a ledger; a person may, within
-        milliseconds, and the last writer wins then - which the next look at the registry notices. How a crash between
-        the two aliases converges is argued in `moving`.
+        follows this protocol writes in between, since one daemon at a time works on a ledger, and one at a time moves
+        aliases in a SQLite file, whatever its ledger. A person may, or a daemon with another ledger on the same server,
+        within milliseconds, and the last writer wins then - which the next look at the registry notices. How a crash
+        between the two aliases converges is argued in `moving`.
 
         Args:
             model: Name of the registered model.

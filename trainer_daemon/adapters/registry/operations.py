@@ -40,8 +40,10 @@ class Operations:
     """
 
     def __init__(self, tracking_uri: str) -> None:
+        self._file: Path | None = None
         if tracking_uri.startswith(_SQLITE):
-            _prepare(Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0]))
+            self._file = Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0])
+            _prepare(self._file)
         mlflow.set_tracking_uri(tracking_uri)  # artifacts behind a server are found through this global only
         mlflow.set_registry_uri(tracking_uri)
         self._client = _client(tracking_uri)
@@ -92,11 +94,22 @@ class Operations:
 
     def promote(self, model: str, version: str, expected: str) -> dict[str, str]:
         """Move the champion from `expected` to `version`, unless it is somewhere else."""
-        return {"champion": move_champion(_AliasesOfRuns(self._client, model), version, expected)}
+        with self._alone():
+            return {"champion": move_champion(_AliasesOfRuns(self._client, model), version, expected)}
 
     def move_champion(self, model: str, version: str, expected: str) -> dict[str, str]:
         """The same for a person, whom no mark on a version keeps from anything."""
-        return {"champion": move_champion(_Aliases(self._client, model), version, expected)}
+        with self._alone():
+            return {"champion": move_champion(_Aliases(self._client, model), version, expected)}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Within it no other daemon moves an alias in the same file, so that comparing and setting are one; a server has no such thing."""
+        if self._file is None:
+            yield
+            return
+        with _locked(self._file):
+            yield
 
     def aliases(self, model: str) -> dict[str, dict[str, str]]:
         """Version by alias."""
@@ -241,8 +254,7 @@ def _prepare(path: Path) -> None:
     done by two processes at once can never be used again. So one process makes them beside, and the file appears whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(path):
         if path.exists() and path.stat().st_size > 0:
             return
         unfinished = path.with_name(f"{path.name}.unfinished")
@@ -252,6 +264,14 @@ def _prepare(path: Path) -> None:
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
         unfinished.replace(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Within it no other process has the lock that lies beside a file; it ends with the process."""
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _quoted(value: str) -> str:
