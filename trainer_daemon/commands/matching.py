@@ -22,14 +22,19 @@ class Match:
 
     Attributes:
         kind: `run`, `version`, `period` or `drop`.
-        versions: Model versions that it is about.
+        stranger: A version that no run of this ledger made; empty when it is about runs or drops.
     """
 
     kind: str
     records: Records
     runs: tuple[Run, ...] = ()
     happenings: tuple[Happening, ...] = ()
-    versions: frozenset[str] = frozenset()
+    stranger: str = ""
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """Model versions that it is about."""
+        return frozenset({self.stranger, *(run.model_version for run in self.runs)} - {""})
 
 
 def match(word: str, records: Records) -> Match | None:
@@ -95,7 +100,7 @@ def _as_version(word: str, records: Records) -> Match | None:
     found = tuple(run for run in records.runs if word and run.model_version == word)
     asked_for = {version for each in records.interventions for version in (each.version, each.replaces)}
     if not found and word and word in asked_for | {reign.version for reign in records.reigns}:
-        return Match(kind="version", records=records, versions=frozenset({word}))  # no run of this ledger made it
+        return Match(kind="version", records=records, stranger=word)  # no run of this ledger made it
     return _about_runs("version", found, records)
 
 
@@ -136,7 +141,6 @@ def _joined(kind: str, runs: tuple[Run, ...], about: tuple[Happening, ...], reco
         records=records,
         runs=tuple(run for run in records.runs if run.key in keys),
         happenings=tuple(item for item in records.happenings if item.event.id in events or item.run_key in keys),
-        versions=frozenset(run.model_version for run in records.runs if run.key in keys and run.model_version),
     )
 
 

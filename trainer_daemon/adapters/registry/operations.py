@@ -104,7 +104,7 @@ class Operations:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Within it no other daemon moves an alias in the same file, so that comparing and setting are one; a server has no such thing."""
+        """Within it no other daemon moves an alias in the same file: compared is as it is set. A server has no such thing."""
         if self._file is None:
             yield
             return
