@@ -133,7 +133,7 @@ def a_world(path: Path, registry: MlflowRegistry, author: MlflowAuthor, losses: 
     return RealWorld(f"sqlite:///{path}", registry=registry, author=author, losses=losses)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("race", range(3))
+@pytest.mark.parametrize("race", range(2))
 def test_two_daemons_race_and_the_better_one_is_champion(
     tmp_path: Path, registries: tuple[MlflowRegistry, MlflowRegistry], author: MlflowAuthor, champion: str, race: int
 ) -> None:

@@ -37,7 +37,9 @@ def reign(version: str, cause: str = "promoted") -> Reign:
 def a_scene(version: str = "", **changes: Any) -> Scene:  # noqa: ANN401 - any field
     """Version 2 has followed version 1."""
     scene = Scene(
-        session=Session(config=Path("trainer.toml"), settings=Settings.model_construct(models=())),  # commands are worded without any
+        session=Session(
+            config=Path("trainer.toml"), settings=Settings.model_construct(models=())
+        ),  # commands are worded without any
         records=Records(model=MODEL, runs=RUNS, reigns=(reign("1"), reign("2"))),
         champion="2",
         previous="1",
