@@ -98,8 +98,12 @@ class _Checks:
         """Whether somebody else moves a model's alias."""
 
         def look() -> Finding:
+            try:
+                known = past.aliases(model)
+            except (TemporaryError, PermanentError) as exc:
+                return skipped(f"there is nothing to hold the alias against: {exc}")
             aliases = self._worker.call("aliases", model=model)["aliases"]
-            return judge_alias(past.aliases(model), aliases.get(CHAMPION, ""), past.clock())
+            return judge_alias(known, aliases.get(CHAMPION, ""), past.clock())
 
         return Probe(name="alias", model=model, look=look, needs=(reachable,), deadline_s=_DEADLINE_S)
 
