@@ -1,7 +1,6 @@
 """The ledger: every write of the daemon, each in one transaction, each refused when it no longer fits."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from trainer_daemon.adapters.ledger.database import repeated, translated
-from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.adapters.ledger import queries
+from trainer_daemon.adapters.ledger.database import repeated
+from trainer_daemon.adapters.ledger.leasing import LeasingLedger
 from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, events, run_drops, runs, transitions
@@ -46,17 +46,12 @@ class Change:
     keep_events: bool = False
 
 
-class Ledger(LedgerReader):
+class Ledger(LeasingLedger):
     """The daemon's memory, on SQLite or PostgreSQL.
 
     Every method is one transaction. Methods raise TemporaryError when the database cannot answer and StaleStateError
     when a row is no longer in the state that the caller decided for.
     """
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with translated(), self._engine.begin() as connection:
-            yield connection
 
     # events
 
@@ -107,6 +102,26 @@ class Ledger(LedgerReader):
         return self.run(run.key)
 
     # runs
+
+    @repeated
+    def take_slot(self, run: Run, *, models: Sequence[str], maximum: int) -> bool:
+        """Before a run is submitted, count it as open if that makes not too many; taken again it is no second one.
+
+        A crash after it leaves the slot with the run, which is still queued, and whose submission is then repeated or given up.
+
+        Args:
+            run: It must still be as the caller saw it.
+            models: Those whose runs count, this one's included.
+            maximum: Of models that are occupied by a run.
+        """
+        others = [model for model in models if model != run.model]
+        with self._writing() as connection:
+            if connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
+                return False
+            _exactly_one(
+                connection, update(runs).where(_as_seen(run)).values(has_slot=True), f"run {run.name} is no longer {run.state}"
+            )
+            return True
 
     @repeated
     def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
@@ -233,7 +248,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     if move.to not in MOVES[run.state]:
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
-    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
+    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, "has_slot": False, **_columns(run, change)}
     if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:

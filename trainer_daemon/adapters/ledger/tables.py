@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -119,9 +120,11 @@ runs = Table(
     Column("ending", String(20), nullable=False, server_default=""),
     Column("ending_reason", Text, nullable=False, server_default=""),
     Column("champion_version", Text, nullable=False, server_default=""),
+    Column("has_slot", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index("ix_run_backlog", "model", "state", "period", "sequence"),
+    Index("ix_run_slot", "model", sqlite_where=text("has_slot"), postgresql_where=text("has_slot")),
     Index(
         "uq_run_open",
         "model",
@@ -130,7 +133,10 @@ runs = Table(
         postgresql_where=text("state IN ('RUNNING', 'TRAINED')"),
     ),
 )
-"""One row per run key; the partial unique index allows one open run per model."""
+"""One row per run key; the partial unique index allows one open run per model.
+
+`has_slot` is set before a run is submitted, when there is room for one more, and cleared by its next move: it counts meanwhile.
+"""
 
 run_drops = Table(
     "run_drop",
@@ -208,3 +214,13 @@ baselines = Table(
     Column("listed", Integer, nullable=False),
 )
 """Models whose bucket has been listed once: `start_from` counts only before that."""
+
+leases = Table(
+    "lease",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+"""Who may act for a model: nobody when `holder` is empty. `token` only grows; `expires_at` is in the database's own seconds."""
