@@ -31,6 +31,8 @@ _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 def ledger_url(value: str, info: ValidationInfo) -> str:
     """A database URL whose driver is installed; a relative SQLite path becomes absolute."""
     scheme = value.partition("://")[0]
+    if scheme.partition("+")[0] in {"postgres", "postgresql"} and scheme not in LEDGER_DRIVERS:
+        _refuse(f"must begin with postgresql+psycopg:// instead of {scheme}://")
     driver = LEDGER_DRIVERS.get(scheme)
     if driver is None or "://" not in value:
         _refuse("must be sqlite:///<file> or postgresql+psycopg://<user>@<host>/<database>")
@@ -38,6 +40,21 @@ def ledger_url(value: str, info: ValidationInfo) -> str:
         return sqlite_url(value, _folder(info))
     if importlib.util.find_spec(driver) is None:
         _refuse(f"needs the Python package {driver}, which is not installed; install {driver} or use sqlite:///<file>")
+    return _postgres_url(value)
+
+
+def _postgres_url(value: str) -> str:
+    """What SQLAlchemy and libpq can both read; a host may also be a socket's folder, in the query."""
+    try:
+        parts = urlsplit(value)
+        has_host = bool(parts.port or parts.hostname) or "host=" in parts.query
+    except ValueError:
+        has_host = False
+    if not has_host or "@" in parts.path or parts.fragment or not parts.path.strip("/"):
+        _refuse(
+            "must be postgresql+psycopg://<user>:<password>@<host>:<port>/<database>; "
+            "in a password, write every character but letters and digits as %xx"
+        )
     return value
 
 

@@ -27,7 +27,14 @@ def only(records: Records) -> dict[str, Any]:
 
 def test_model_without_a_past_is_listed_empty() -> None:
     """Every key is there, so that a reader needs no special case."""
-    assert only(Records(model="churn")) == {"name": "churn", "champion": None, "runs": [], "quarantined": [], "superseded": []}
+    assert only(Records(model="churn")) == {
+        "name": "churn",
+        "champion": None,
+        "runs": [],
+        "quarantined": [],
+        "superseded": [],
+        "lease": None,
+    }
 
 
 def test_run_is_listed_with_every_key() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer_daemon.adapters.ledger.history import Holding
 from trainer_daemon.commands.opening import Session, open_session, reading
 from trainer_daemon.commands.records import Records, read_records
 from trainer_daemon.policy.events import EventKind
@@ -62,7 +63,14 @@ def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
             *_condemned(records),
         ],
         "superseded": list(dict.fromkeys(_superseded(records))),
+        "lease": _lease(records.holding),
     }
+
+
+def _lease(holding: Holding | None) -> dict[str, Any] | None:
+    if holding is None:
+        return None
+    return {"holder": holding.lease.holder or None, "token": holding.lease.token, "held": holding.is_held}
 
 
 def _run(run: Run, link: str) -> dict[str, Any]:
