@@ -186,7 +186,10 @@ class Settings(Section):
         str,
         Allowed("sqlite:///<file> or postgresql+psycopg://<user>@<host>/<database>"),
         AfterValidator(values.ledger_url),
-    ] = Field("sqlite:///var/ledger.db", description="The daemon's database; relative paths start at the folder of the file.")
+    ] = Field(
+        "sqlite:///var/ledger.db",
+        description="The daemon's database; relative paths start at the folder of the file. On PostgreSQL daemons may share one.",
+    )
     workspace: Annotated[Path, Allowed("a folder"), AfterValidator(values.workspace_path), Field(strict=False)] = Field(
         Path("var"), description="Folder of runs, logs and artifacts."
     )
@@ -194,7 +197,9 @@ class Settings(Section):
         "development", description="Which installation this is; stands in every log line."
     )
     max_parallel_runs: int = Field(
-        1, ge=1, description="Runs at the same time, over all models; runs of one model always go one after another."
+        1,
+        ge=1,
+        description="Runs at the same time, over all models and all daemons of a ledger; runs of one model go one after another.",
     )
     log: LogSettings = Field(default_factory=LogSettings, description="How the daemon logs.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="What the daemon answers over HTTP.")

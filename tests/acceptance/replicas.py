@@ -40,7 +40,7 @@ class Installation:
         """
         shared = {"ledger": url or self.url, "workspace": str(self.root / "var")}
         top = "\n".join(f"{key} = {json.dumps(value)}" for key, value in shared.items())
-        top += f'\n[mlflow]\ntracking_uri = "sqlite:///{self.root}/mlflow.db"'
+        top += f'\n[mlflow]\ntracking_uri = "sqlite:///{self.root}/mlflow.db"\ncall_timeout_s = 280'
         model = {"bucket": str(self.root / "drops"), "listing_interval_s": 2.0, "training": {"pipeline": "hello"}}
         made = Workspace(self.root / f"daemon-{len(self.daemons)}", model=model, top=top)
         self.daemons.append(made)
