@@ -14,7 +14,7 @@ from tests.emulators.postgres import PostgresServer
 from tests.emulators.proxy import Proxy
 from trainer_daemon.policy.leases import LEASE_S
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(900)
 assert installation  # pytest finds it by its name
 
 
