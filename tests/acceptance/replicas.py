@@ -1,6 +1,7 @@
 """Several daemons of one installation: they share bucket, workspace, MLflow and ledger, and each has its own log."""
 
 import json
+import shutil
 import signal
 from collections import Counter
 from contextlib import closing
@@ -25,10 +26,12 @@ class Installation:
     Args:
         root: A folder for everything.
         url: Of the ledger.
+        furniture: What a first start leaves in a workspace.
     """
 
-    def __init__(self, root: Path, url: str) -> None:
+    def __init__(self, root: Path, url: str, furniture: Path) -> None:
         self.root = root
+        shutil.copytree(furniture, root / "var")
         self.url = url
         self.daemons: list[Workspace] = []
 
@@ -40,7 +43,7 @@ class Installation:
         """
         shared = {"ledger": url or self.url, "workspace": str(self.root / "var")}
         top = "\n".join(f"{key} = {json.dumps(value)}" for key, value in shared.items())
-        top += f'\n[mlflow]\ntracking_uri = "sqlite:///{self.root}/mlflow.db"\ncall_timeout_s = 280'
+        top += f'\n[mlflow]\ntracking_uri = "sqlite:///{self.root}/var/mlflow.db"\ncall_timeout_s = 280'
         model = {"bucket": str(self.root / "drops"), "listing_interval_s": 2.0, "training": {"pipeline": "hello"}}
         made = Workspace(self.root / f"daemon-{len(self.daemons)}", model=model, top=top)
         self.daemons.append(made)
@@ -105,7 +108,7 @@ def signalled(daemon: Workspace, number: signal.Signals) -> None:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, postgres_url: str) -> Any:  # noqa: ANN401 - a generator of one
+def installation(tmp_path: Path, postgres_url: str, furniture: Path) -> Any:  # noqa: ANN401 - a generator of one
     """With a ledger of its own."""
-    with closing(Installation(tmp_path, postgres_url)) as made:
+    with closing(Installation(tmp_path, postgres_url, furniture)) as made:
         yield made

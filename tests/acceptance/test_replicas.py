@@ -93,7 +93,7 @@ def has_said(daemon: Workspace, event: str, times: int) -> bool:
     return len(daemon.logged(event)) >= times
 
 
-def test_ledger_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path) -> None:
+def test_ledger_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path, furniture: Path) -> None:
     """Twice, under a daemon at work, which needs no restart."""
     with closing(PostgresServer(tmp_path)) as server:
         server.start()
