@@ -9,6 +9,7 @@ from typing import Any
 from trainer_daemon.commands.opening import Session, open_session, reading
 from trainer_daemon.commands.records import Records, read_records
 from trainer_daemon.policy.events import EventKind
+from trainer_daemon.policy.run_document import run_document
 from trainer_daemon.policy.runs import Run, RunState
 
 
@@ -56,30 +57,12 @@ def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
     return {
         "name": records.model,
         "champion": {"version": champion.version, "run": run.name if run else None} if champion else None,
-        "runs": [_run(run, link_of(run)) for run in records.runs],
+        "runs": [run_document(run, link_of(run)) for run in records.runs],
         "quarantined": [
             *({"drop": run.drop.ref, "reason": run.error} for run in quarantined(records)),
             *_condemned(records),
         ],
         "superseded": list(dict.fromkeys(_superseded(records))),
-    }
-
-
-def _run(run: Run, link: str) -> dict[str, Any]:
-    decision = {"verdict": run.decision.verdict.value, "reasons": list(run.decision.reasons)} if run.decision else None
-    return {
-        "key": run.key,
-        "name": run.name,
-        "period": run.period,
-        "drops": [drop.ref for drop in run.drops],
-        "state": run.state.value,
-        "attempt": run.attempt,
-        "attempts_max": run.attempts_max,
-        "orchestrator_run": run.orchestrator_run or None,
-        "link": link or None,
-        "model_version": run.model_version or None,
-        "decision": decision,
-        "error": run.error or None,
     }
 
 
