@@ -37,8 +37,20 @@ def show(seen: Status) -> None:
     out = console()
     for records in seen.models:
         _show_model(records, out)
+    for line in undelivered(seen):
+        out.print(line, soft_wrap=True)
     for hint in hints(seen):
         out.print(hint, soft_wrap=True)
+
+
+def undelivered(seen: Status) -> Iterator[str]:
+    """What has not been told to whom."""
+    for entry in seen.waiting:
+        if entry.since is not None:
+            why = f": {entry.error}" if entry.error else ""
+            yield f"{entry.number} notifications wait for {entry.endpoint}, the oldest since {local(entry.since)}{why}"
+        if entry.refused:
+            yield f"{entry.refused} notifications were refused by {entry.endpoint}"
 
 
 def hints(seen: Status) -> Iterator[str]:

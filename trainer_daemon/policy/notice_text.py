@@ -38,6 +38,8 @@ def _happened(notice: Notice) -> str:  # noqa: PLR0911 - one line per kind
             return f"run {data['name']} on {_file(data)} has failed for good"
         case NoticeKind.CHAMPION_ROLLED_BACK:
             return f"version {data['model_version']} is champion again, {_instead(data)}, put back by {data['by']}"
+        case _:
+            return notice.kind.replace("_", " ")
 
 
 def _version(data: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ A notice is written in the transaction of what it tells, and never changes: whoe
 what happened to what, so that it is the same again even when a lost ledger is rebuilt.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,10 @@ class NoticeKind(StrEnum):
     CHAMPION_ROLLED_BACK = "champion_rolled_back"
 
 
+TEST = "notification_tested"
+"""What `doctor --notify` sends; nothing happened."""
+
+
 _K = NoticeKind
 _BY_STATE: Mapping[RunState, NoticeKind] = {
     RunState.PROMOTED: _K.CANDIDATE_PROMOTED,
@@ -42,13 +47,13 @@ class Notice:
     """One thing that happened.
 
     Attributes:
-        id: The same however often it is delivered.
+        id: The same however often it is delivered; of ASCII, without a full stop, which separates it from what is signed with it.
         subject: Name of the run, reference of the drop or version of the model that it is about.
         data: What is told of it; JSON values.
     """
 
     id: str
-    kind: NoticeKind
+    kind: str
     model: str
     subject: str
     at: datetime
@@ -111,7 +116,8 @@ def about_drop(model: str, drop: DatasetVersion, *, why: str, at: datetime) -> N
     """A drop that no run of its own has found to be bad was quarantined."""
     kind = NoticeKind.DROP_QUARANTINED
     data = {"model": model, "period": drop.period, "drops": [drop.ref], "reasons": [why]}
-    return Notice(id=f"{kind}:{model}:{drop.ref}", kind=kind, model=model, subject=drop.ref, at=at, data=data)
+    digest = hashlib.sha256(drop.ref.encode()).hexdigest()[:12]  # an id stands in a header, a file may be called anything
+    return Notice(id=f"{kind}:{model}:{digest}", kind=kind, model=model, subject=drop.ref, at=at, data=data)
 
 
 def about_rollback(model: str, *, version: str, previous: str, by: str, reason: str, at: datetime) -> Notice:
@@ -127,9 +133,15 @@ def about_rollback(model: str, *, version: str, previous: str, by: str, reason: 
     """
     kind = NoticeKind.CHAMPION_ROLLED_BACK
     data = {"model": model, "model_version": version, "champion_version": previous or None, "by": by, "reasons": [reason]}
-    return Notice(id=f"{kind}:{model}:{version}@{at.isoformat()}", kind=kind, model=model, subject=version, at=at, data=data)
+    return Notice(id=f"{kind}:{model}:{version}@{at:%Y%m%dT%H%M%S%f}", kind=kind, model=model, subject=version, at=at, data=data)
 
 
-def wanting(kind: NoticeKind, addressees: Iterable[Addressee]) -> tuple[str, ...]:
+def about_test(at: datetime) -> Notice:
+    """Somebody wants to know whether notifications arrive."""
+    told = ["this is a test, nothing happened"]
+    return Notice(id=f"{TEST}:{at:%Y%m%dT%H%M%S%f}", kind=TEST, model="doctor", subject="test", at=at, data={"reasons": told})
+
+
+def wanting(kind: str, addressees: Iterable[Addressee]) -> tuple[str, ...]:
     """The names of those who want to be told."""
     return tuple(addressee.name for addressee in addressees if kind in addressee.kinds)

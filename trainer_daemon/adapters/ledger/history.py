@@ -1,7 +1,7 @@
 """What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, inspect, make_url, select, text
 
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, LATEST, translated
+from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
 from trainer_daemon.adapters.ledger.tables import champions, decisions, events, runs, transitions
@@ -113,6 +114,11 @@ class History(LedgerReader):
         columns = [champions.c[name] for name in Reign.__slots__]
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
+
+    def waiting(self, endpoints: Sequence[str]) -> tuple[Waiting, ...]:
+        """What waits to be told to each of these endpoints."""
+        with self._reading() as connection:
+            return read_waiting(connection, endpoints)
 
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:

@@ -58,7 +58,7 @@ def _row(notice: Notice, endpoint: str) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "notice": notice.id,
-        "kind": notice.kind.value,
+        "kind": str(notice.kind),
         "model": notice.model,
         "subject": notice.subject,
         "at": notice.at,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Update, and_, bindparam, 
 
 from trainer_daemon.adapters.ledger.database import translated
 from trainer_daemon.adapters.ledger.tables import outbox
-from trainer_daemon.policy.notices import Notice, NoticeKind
+from trainer_daemon.policy.notices import Notice
 
 WAITING, DELIVERED, REFUSED = "waiting", "delivered", "refused"
 
@@ -159,7 +159,7 @@ def _as_seen(row: int, attempts: int) -> Update:
 def _letter(row: RowMapping) -> Letter:
     notice = Notice(
         id=row["notice"],
-        kind=NoticeKind(row["kind"]),
+        kind=row["kind"],
         model=row["model"],
         subject=row["subject"],
         at=row["at"],
