@@ -54,7 +54,7 @@ def answer(status: int, text: str = "", **headers: str) -> Behaviour:
     """Answers so; underscores in the names of headers are hyphens."""
 
     def behave(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
+        handler.send_response_only(status)  # without a date of its own
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", str(len(text.encode())))

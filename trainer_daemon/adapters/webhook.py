@@ -56,21 +56,28 @@ class Webhook:
     @contextmanager
     def _connected(self) -> Iterator[HTTPConnection]:
         """Within it there is a connection, which is cut when time is up: with a time-out alone an answer may trickle for ever."""
-        began = time.monotonic()
+        began, late = time.monotonic(), threading.Event()
+
+        def cut() -> None:
+            late.set()
+            self._hang_up()
+
         try:
             with ExitStack() as stack:
                 port = self._url.port or (443 if self._is_secure else 80)
                 line = socket.create_connection((self._url.hostname or "", port), timeout=self._timeout_s)
                 stack.callback(line.close)
                 self._line = stack.enter_context(line.dup())  # the same connection, whatever is put around the other end
-                timer = threading.Timer(max(0.0, began + self._timeout_s - time.monotonic()), self._hang_up)
+                timer = threading.Timer(max(0.0, began + self._timeout_s - time.monotonic()), cut)
                 timer.daemon = True
                 timer.start()
                 stack.callback(timer.cancel)
                 yield stack.enter_context(closing(self._on(line)))
+                if late.is_set():
+                    raise TimeoutError  # headers that were cut off look complete
         except (OSError, HTTPException) as exc:
-            late = time.monotonic() - began >= self._timeout_s
-            msg = f"it does not answer within {self._timeout_s:g} s" if late else f"it does not answer: {_told(exc)}"
+            is_late = late.is_set() or isinstance(exc, TimeoutError)
+            msg = f"it does not answer within {self._timeout_s:g} s" if is_late else f"it does not answer: {_told(exc)}"
             raise TemporaryError(msg) from exc
 
     def _on(self, line: socket.socket) -> HTTPConnection:
