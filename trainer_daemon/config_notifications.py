@@ -31,7 +31,10 @@ class NotificationSettings(Section):
         "cloudevents", description='`cloudevents` is signed JSON for programs, `slack` one sentence for people, `{"text": …}`.'
     )
     events: Annotated[
-        tuple[Kind, ...], Allowed("a list of " + ", ".join(f'"{kind}"' for kind in NoticeKind)), Field(strict=False, min_length=1)
+        tuple[Kind, ...],
+        Allowed("a list of " + ", ".join(f'"{kind}"' for kind in NoticeKind)),
+        AfterValidator(values.not_empty),
+        Field(strict=False),
     ] = Field(tuple(map(str, NoticeKind)), description="What it is told of.")
     secret_file: Annotated[str, Allowed("the path of a file, or empty"), AfterValidator(values.file_path), _SIGNED] = Field(
         "",

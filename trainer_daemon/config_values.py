@@ -140,6 +140,13 @@ def notice_kind(value: str) -> str:
     return value
 
 
+def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    """A list with something in it."""
+    if not value:
+        _refuse("must name at least one")
+    return value
+
+
 def kubernetes_name(value: str) -> str:
     """A name that Kubernetes would take, or empty."""
     if value and not _KUBERNETES_NAME.fullmatch(value):

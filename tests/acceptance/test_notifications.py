@@ -90,7 +90,7 @@ def test_daemon_that_ends_by_itself_tells_first(make_workspace: MakeWorkspace) -
     with receiving() as chat:
         workspace = make_workspace(top=section("chat", chat.url, format="slack"), training={"pipeline": "hello"})
         workspace.drop("churn_data_2025_03.csv", DROP)
-        assert workspace.run_until_idle() == 0
+        assert workspace.run_until_idle(280) == 0
         (request,) = chat.received
         assert request.document["text"].startswith("churn: the candidate of 2025-03 was rejected: the run registered no model")
         doctor = json.loads(workspace.call("doctor", "--json").stdout)
