@@ -16,7 +16,7 @@ from trainer_daemon.adapters.ledger import Change, Ledger, Letter, Notices, Outb
 from trainer_daemon.adapters.ledger.history import open_history
 from trainer_daemon.errors import StaleStateError
 from trainer_daemon.policy.answers import Answer
-from trainer_daemon.policy.notices import Addressee, NoticeKind, about_rollback
+from trainer_daemon.policy.notices import Addressee, NoticeKind, about_intervention
 from trainer_daemon.policy.runs import Run, RunState
 
 EVERYTHING = frozenset(NoticeKind)
@@ -123,15 +123,14 @@ def test_drop_that_a_later_month_found_bad_is_told(story: Storyteller) -> None:
     )
 
 
-def test_rollback_is_told_in_the_transaction_of_the_write_it_tells_of(story: Storyteller) -> None:
+@pytest.mark.parametrize("kind", [NoticeKind.CHAMPION_ROLLED_BACK, NoticeKind.CHAMPION_PROMOTED_BY_OPERATOR])
+def test_what_a_person_did_is_told_in_the_transaction_of_the_write_it_tells_of(story: Storyteller, kind: NoticeKind) -> None:
     """Whatever is written with it."""
-    at = story.tick()
+    notice = about_intervention(kind, "churn", version="1", previous="2", by="ann", reason="complaints", at=story.tick())
     with story.ledger._telling() as connection:
-        story.ledger.notices.write(
-            connection, about_rollback("churn", version="1", previous="2", by="ann", reason="complaints", at=at)
-        )
+        story.ledger.notices.write(connection, notice)
     (letter,) = letters(story.ledger)
-    assert (letter.notice.kind, letter.notice.at, letter.notice.data["by"]) == ("champion_rolled_back", at, "ann")
+    assert letter.notice == notice
 
 
 def test_what_an_old_ledger_knew_already_is_no_news(story: Storyteller) -> None:

@@ -36,6 +36,8 @@ def _happened(notice: Notice) -> str:  # noqa: PLR0911 - one line per kind
             return f"drop {_file(data)} cannot be trained, correct it and upload it again under the same name"
         case NoticeKind.RUN_FAILED:
             return f"run {data['name']} on {_file(data)} has failed for good"
+        case NoticeKind.CHAMPION_PROMOTED_BY_OPERATOR:
+            return f"version {data['model_version']} is champion now, {_instead(data)}, promoted by {data['by']}"
         case NoticeKind.CHAMPION_ROLLED_BACK:
             return f"version {data['model_version']} is champion again, {_instead(data)}, put back by {data['by']}"
         case _:

@@ -25,6 +25,7 @@ class NoticeKind(StrEnum):
     APPROVAL_EXPIRED = "approval_expired"
     DROP_QUARANTINED = "drop_quarantined"
     RUN_FAILED = "run_failed"
+    CHAMPION_PROMOTED_BY_OPERATOR = "champion_promoted_by_operator"
     CHAMPION_ROLLED_BACK = "champion_rolled_back"
 
 
@@ -120,18 +121,20 @@ def about_drop(model: str, drop: DatasetVersion, *, why: str, at: datetime) -> N
     return Notice(id=f"{kind}:{model}:{digest}", kind=kind, model=model, subject=drop.ref, at=at, data=data)
 
 
-def about_rollback(model: str, *, version: str, previous: str, by: str, reason: str, at: datetime) -> Notice:
-    """An earlier version is champion again.
+def about_intervention(
+    kind: NoticeKind, model: str, *, version: str, previous: str, by: str, reason: str, at: datetime
+) -> Notice:
+    """A person has made a version champion, whatever the rules say.
 
     Args:
+        kind: `champion_promoted_by_operator` or `champion_rolled_back`.
         model: Name of the model.
         version: Who is champion now.
-        previous: Who was until then.
+        previous: Who was until then; empty for nobody.
         by: Who wanted it.
         reason: Why.
         at: When; part of the id, since the same two may change places again.
     """
-    kind = NoticeKind.CHAMPION_ROLLED_BACK
     data = {"model": model, "model_version": version, "champion_version": previous or None, "by": by, "reasons": [reason]}
     return Notice(id=f"{kind}:{model}:{version}@{at:%Y%m%dT%H%M%S%f}", kind=kind, model=model, subject=version, at=at, data=data)
 

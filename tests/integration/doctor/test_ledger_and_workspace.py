@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.adapters.ledger.database import LATEST
 from trainer_daemon.adapters.ledger.doctor import schema_version
 from trainer_daemon.config import Settings, check_settings
 from trainer_daemon.doctor.machine import ledger_probe, pipelines_probe, workspace_probe
@@ -38,7 +39,7 @@ def test_ledger_in_use_is_fine_and_stays_as_it_is(tmp_path: Path) -> None:
         before = dump(tmp_path / "var" / "ledger.db")
         check = checked(ledger_probe(settings))
     assert check.status is Status.OK
-    assert "schema 0002, writable, a daemon uses it (pid " in check.found
+    assert f"schema {LATEST}, writable, a daemon uses it (pid " in check.found
     assert dump(tmp_path / "var" / "ledger.db") == before
 
 

@@ -10,7 +10,7 @@ from trainer_daemon.policy.notices import (
     Notice,
     NoticeKind,
     about_drop,
-    about_rollback,
+    about_intervention,
     about_run,
     about_test,
     kind_of_move,
@@ -27,6 +27,11 @@ YES = Answer(approved=True, by="ann", reason="checked", at=NOW)
 def told(kind: NoticeKind, run: Run | None = None, *, why: str = "because", link: str = "") -> Notice:
     """A notice about a run."""
     return about_run(kind, run or a_run(RunState.FAILED, model_version="2"), why=why, link=link, at=NOW)
+
+
+def by_ann(kind: NoticeKind) -> Notice:
+    """A notice about what a person did."""
+    return about_intervention(kind, "churn", version="1", previous="2", by="ann", reason="because", at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_ids_are_stable_different_and_fit_for_headers() -> None:
     drop = a_drop(uri="gs://b/ü .csv")
     made = [told(kind) for kind in NoticeKind]
     made += [about_drop("churn", drop, why="bad", at=NOW), about_drop("churn", a_drop(), why="bad", at=NOW)]
-    made += [about_rollback("churn", version="1", previous="2", by="ann", reason="r", at=NOW), about_test(NOW)]
+    made += [by_ann(NoticeKind.CHAMPION_ROLLED_BACK), by_ann(NoticeKind.CHAMPION_PROMOTED_BY_OPERATOR), about_test(NOW)]
     assert len({notice.id for notice in made}) == len(made)
     assert all(notice.id.isascii() and notice.id.isprintable() and "." not in notice.id for notice in made)
     assert told(NoticeKind.RUN_FAILED, why="x").id == told(NoticeKind.RUN_FAILED, why="y").id
@@ -93,9 +98,8 @@ def test_ids_are_stable_different_and_fit_for_headers() -> None:
 @pytest.mark.parametrize("kind", list(NoticeKind))
 def test_every_kind_is_a_sentence_with_its_reason(kind: NoticeKind) -> None:
     """Model first, reason last."""
-    notice = told(kind)
-    if kind is NoticeKind.CHAMPION_ROLLED_BACK:
-        notice = about_rollback("churn", version="1", previous="2", by="ann", reason="because", at=NOW)
+    is_by_hand = kind in {NoticeKind.CHAMPION_ROLLED_BACK, NoticeKind.CHAMPION_PROMOTED_BY_OPERATOR}
+    notice = by_ann(kind) if is_by_hand else told(kind)
     text = sentence(notice)
     assert text.startswith("churn: ")
     assert text.endswith(": because")
