@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Ledger, Notices
 from trainer_daemon.config import Settings
-from trainer_daemon.courier import Courier
+from trainer_daemon.courier import KEEP, Courier
 from trainer_daemon.endpoint import Endpoint
 from trainer_daemon.telemetry.metrics import Metrics
 from trainer_daemon.telemetry.vitals import Vitals
@@ -42,6 +42,8 @@ def couriers(
         log: The daemon's.
     """
     names = [endpoint.name for endpoint in settings.notifications]
+    if not names:
+        ledger.outbox().prune(clock() - KEEP, [])  # what former endpoints left; with any, their couriers do so
     made = [
         Courier(
             Endpoint(endpoint, settings.environment),

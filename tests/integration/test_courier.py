@@ -308,7 +308,8 @@ def test_secret_may_come_late_and_change(office: Office, receiver: Receiver) -> 
 def test_secrets_are_never_logged(office: Office, receiver: Receiver) -> None:
     """Neither the one that signs nor the address, whatever goes wrong."""
     courier = office.courier(receiver.url, timeout_s=0.3)
-    receiver.script = [answer(500), close_at_once, receiver.hang, answer(400), answer(204)]
+    told = "Cannot POST /hook?token=hidden, there is no /hook here (token=hidden)"
+    receiver.script = [answer(500, told), close_at_once, receiver.hang, answer(400, told), answer(204)]
     office.promote("2025-03")
     office.promote("2025-04")
     for _ in range(6):
@@ -316,6 +317,7 @@ def test_secrets_are_never_logged(office: Office, receiver: Receiver) -> None:
         office.time.skip(900)
     assert office.waiting() == 0
     assert len(office.lines("notification_failed")) == 3
+    assert office.lines("notification_refused")[0]["reason"] == "it answered 400 Cannot POST ***, there is no *** here (***)"
     for hidden in (SECRET, "hidden", "/hook", repr(receiver.received[0].headers["webhook-signature"])):
         assert hidden not in office.log.getvalue()
     assert "hidden" not in repr(office.settings)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.redelivery import Reply
+from trainer_daemon.telemetry.redaction import MASK
 
 _TEXT_BYTES_MAX = 300
 
@@ -41,7 +42,7 @@ class Webhook:
         path = f"{self._url.path or '/'}{f'?{self._url.query}' if self._url.query else ''}"
         with self._connected() as connection:
             connection.request("POST", path, body, {**headers, "Connection": "close", "User-Agent": "trainer-daemon"})
-            return _reply(connection.getresponse())
+            return _reply(connection.getresponse(), hidden=path)
 
     def knock(self) -> None:
         """Connect and hang up, to see whether it can be reached; raises TemporaryError."""
@@ -105,15 +106,23 @@ class Webhook:
                 line.shutdown(socket.SHUT_RDWR)
 
 
-def _reply(response: HTTPResponse) -> Reply:
-    """Status and the beginning of the text; the rest is not waited for."""
+def _reply(response: HTTPResponse, *, hidden: str) -> Reply:
+    """Status and the beginning of the text; the rest is not waited for. Some servers repeat the path, which may be a secret."""
     with response:
         text = b"" if response.status // 100 == 2 else response.read1(_TEXT_BYTES_MAX)  # noqa: PLR2004 - who took it, need not say so
     return Reply(
         status=response.status,
         retry_after_s=_retry_after_s(response),
-        text=" ".join(text.decode("utf-8", "replace").split()),
+        text=" ".join(_masked(text.decode("utf-8", "replace"), hidden).split()),
     )
+
+
+def _masked(text: str, hidden: str) -> str:
+    """The text without the path, in part or as a whole, and without its query."""
+    path, _, query = hidden.partition("?")
+    for secret in (part for part in (hidden, path, query) if len(part) > 1):
+        text = text.replace(secret, MASK)
+    return text
 
 
 def _retry_after_s(response: HTTPResponse) -> float | None:
