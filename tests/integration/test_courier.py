@@ -5,8 +5,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,9 @@ from tests.builders import a_drop
 from tests.emulators.certificates import issue
 from tests.integration.ledger_story import Storyteller
 from tests.integration.receiver import SECRET, Receiver, answer, close_at_once, is_genuine, receiving
-from trainer_daemon.adapters.ledger import Notices
+from trainer_daemon.adapters.ledger import Letter, Notices, Outbox
 from trainer_daemon.config_notifications import NotificationSettings
-from trainer_daemon.courier import KEEP, Courier
+from trainer_daemon.courier import KEEP, LOOK_S, Courier
 from trainer_daemon.endpoint import Endpoint
 from trainer_daemon.policy.runs import RunState
 from trainer_daemon.telemetry.logging import configure_logging
@@ -218,10 +218,11 @@ def test_event_that_was_sent_and_not_marked_comes_again_with_its_id(office: Offi
     courier = office.courier(receiver.url)
     office.promote()
 
-    def die(*_: object) -> None:
-        raise InterruptedError
+    class Mortal(Outbox):
+        def delivered(self, letter: Letter, now: datetime) -> None:
+            raise InterruptedError
 
-    courier._outbox.delivered = die  # type: ignore[method-assign]
+    courier._outbox = Mortal(office.story.ledger._engine, office.story.ledger._reads)
     with pytest.raises(InterruptedError):
         courier._work()
     office.settings.clear()
@@ -337,11 +338,14 @@ def test_chat_gets_a_sentence_with_a_link(office: Office, receiver: Receiver) ->
     assert text.endswith("|The run>")
 
 
-def running(*couriers: Courier) -> Callable[[], None]:
-    """Start their loops, as the daemon does; returns what ends them."""
+@contextmanager
+def running(*couriers: Courier) -> Iterator[None]:
+    """Within it their loops run, as in the daemon."""
     for courier in couriers:
         courier.loop.start()
-    return lambda: [courier.close(0.5) for courier in couriers] and None
+    yield
+    for courier in couriers:
+        courier.close(0.5)
 
 
 def test_one_endpoint_that_hangs_delays_no_other(office: Office, receiver: Receiver) -> None:
@@ -351,14 +355,13 @@ def test_one_endpoint_that_hangs_delays_no_other(office: Office, receiver: Recei
         hanging = office.courier(receiver.url, timeout_s=60.0)
         quick = office.courier(other.url, name="chat")
         office.promote("2025-03")
-        end = running(hanging, quick)
-        wait_until(lambda: receiver.received and other.received, "both are told")
-        office.promote("2025-04")
-        quick.loop.wake()
-        wait_until(lambda: office.waiting("chat") == 0, "the other one is told everything")
-        assert (len(other.received), len(receiver.received), office.waiting("ops")) == (2, 1, 2)
-        began = time.monotonic()
-        end()
+        with running(hanging, quick):
+            wait_until(lambda: receiver.received and other.received, "both are told")
+            office.promote("2025-04")
+            quick.loop.wake()
+            wait_until(lambda: office.waiting("chat") == 0, "the other one is told everything")
+            assert (len(other.received), len(receiver.received), office.waiting("ops")) == (2, 1, 2)
+            began = time.monotonic()
         assert time.monotonic() - began < 5
         assert not any(courier.loop.alive for courier in (hanging, quick))
     assert office.waiting("ops") == 2
@@ -368,13 +371,12 @@ def test_new_letter_is_delivered_as_soon_as_it_is_written(office: Office, receiv
     """Who writes it wakes the courier, which otherwise rests for a quarter of a minute."""
     courier = office.courier(receiver.url)
     office.story.ledger.notices.on_written = courier.loop.wake
-    end = running(courier)
-    wait_until(lambda: courier.loop.idle, "nothing is left to do")
-    began = time.monotonic()
-    office.promote()
-    wait_until(lambda: receiver.received, "it is told")
-    assert time.monotonic() - began < 10
-    end()
+    with running(courier):
+        wait_until(lambda: courier.loop.idle, "nothing is left to do")
+        began = time.monotonic()
+        office.promote()
+        wait_until(lambda: receiver.received, "it is told")
+        assert time.monotonic() - began < LOOK_S
 
 
 def test_outbox_is_pruned_now_and_then(office: Office, receiver: Receiver) -> None:
