@@ -97,7 +97,7 @@ def test_ledger_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path, furn
     """Twice, under a daemon at work, which needs no restart."""
     with closing(PostgresServer(tmp_path)) as server:
         server.start()
-        with closing(Installation(tmp_path, server.url(server.create()))) as alone:
+        with closing(Installation(tmp_path / "all", server.url(server.create()), furniture)) as alone:
             daemon = alone.daemon()
             for month in (1, 2, 3):
                 alone.upload(month)

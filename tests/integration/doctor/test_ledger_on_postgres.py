@@ -56,10 +56,10 @@ def test_account_that_may_not_migrate_has_failed(postgres_server: PostgresServer
     name = postgres_url.rpartition("/")[2]
     postgres_server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
     url = postgres_url.replace("trainer:", f"{role}:")
+    postgres_server.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}", name)
     refused = checked(url, tmp_path)
     assert (refused.status, "permission denied for schema public" in refused.found) == (Status.FAILED, True)
     postgres_server.execute(f"GRANT CREATE ON SCHEMA public TO {role}", name)
-    postgres_server.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}", name)
     foreign = checked(url, tmp_path)
     assert (foreign.status, "its tables belong to another account" in foreign.found) == (Status.FAILED, True)
     assert PASSWORD not in refused.found + refused.fix + foreign.found + foreign.fix
