@@ -230,7 +230,7 @@ def test_person_does_not_wait_for_an_orchestrator_that_is_down(world: World) -> 
         reconciler = world.reconciler(ledger, Countdown())
         while len(world.orchestrator.requests) < 3:
             reconciler.step()
-        world.orchestrator.observe = away  # type: ignore[method-assign]
+        world.orchestrator.observe = away  # type: ignore[method-assign, assignment]
         ledger.ask(an_intervention())
         assert reconciler.step() is None
         with pytest.raises(TemporaryError):

@@ -2,20 +2,25 @@
 
 from dataclasses import dataclass
 
-from trainer_daemon.adapters.ledger.history import Happening, History, Judgement, Reign, Transition
+from trainer_daemon.adapters.ledger.history import Happening, History, Holding, Judgement, Reign, Transition
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """One look at a model's history; everything oldest first, empty before the daemon ran for the first time."""
+    """One look at a model's history; everything oldest first, empty before the daemon ran for the first time.
+
+    Attributes:
+        holding: Who may act for the model, or could last; None where a lock beside the ledger says it.
+    """
 
     model: str
     runs: tuple[Run, ...] = ()
     happenings: tuple[Happening, ...] = ()
     reigns: tuple[Reign, ...] = ()
     interventions: tuple[Intervention, ...] = ()
+    holding: Holding | None = None
 
     @property
     def champion(self) -> Reign | None:
@@ -51,6 +56,7 @@ def read_records(history: History | None, model: str) -> Records:
         happenings=history.happenings(model),
         reigns=history.reigns(model),
         interventions=history.interventions(model),
+        holding=history.holding(model),
     )
 
 

@@ -298,7 +298,7 @@ def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:
     is_champion = bool(outcome.version) and outcome.version == snapshot.champion_version
     if outcome.decided_run == run.name and not outcome.rolled_back:
         to = RunState.PROMOTED if is_champion or outcome.decided is Verdict.PROMOTE else RunState.REJECTED
-        return Advance(run=run, to=to, why="it was decided before this ledger knew of it")
+        return Advance(run=run, to=to, why="it was decided before this ledger knew of it", is_old=True)
     if is_champion:
         return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
     evaluation = outcome.evaluation if outcome.evaluation and outcome.evaluation.attempt == run.attempt else None

@@ -55,8 +55,8 @@ def champions(folder: Path, mlflow: Write) -> None:
 def test_rollback_from_the_command_line_to_the_alias_and_back(call: Call, mlflow: Write) -> None:
     """Recorded by one process, carried out by the next daemon, told by everything that is asked afterwards."""
     answer = call("rollback", "--by", "ann", "--reason", " scores are off ", "--json")
-    document = json.loads(answer.out)
     assert (answer.code, answer.err) == (0, "")
+    document = json.loads(answer.out)
     assert document.pop("at")
     assert document == {
         "model": "churn",

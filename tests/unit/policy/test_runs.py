@@ -42,6 +42,7 @@ def test_every_state_has_its_moves_and_only_a_person_turns_a_decision_round() ->
     """A superseded run cannot be promoted, a decided one cannot be trained or judged again."""
     assert set(MOVES) == set(RunState)
     assert RunState.PROMOTED not in MOVES[RunState.SUPERSEDED]
-    assert (MOVES[RunState.PROMOTED], MOVES[RunState.REJECTED]) == ({RunState.REJECTED}, {RunState.PROMOTED})
+    assert set(MOVES[RunState.PROMOTED]) == {RunState.REJECTED}
+    assert set(MOVES[RunState.REJECTED]) == {RunState.PROMOTED}
     assert not MOVES[RunState.QUARANTINED]
     assert OPEN < LIVE
