@@ -26,7 +26,7 @@ def leave_run(client: MlflowClient, *, model: str, tags: dict[str, str], files: 
 
 def rewrite(client: MlflowClient, *, model: str, run_key: str, files: dict[str, str]) -> None:
     """Replace files of the run of a key, as another attempt does."""
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    experiments = [each.experiment_id for each in client.search_experiments() if each.name == model]
     found = client.search_runs(experiments, f"tags.`trainer.run_key` = '{run_key}'")
     for name, text in files.items():
         client.log_text(found[0].info.run_id, text, name)
