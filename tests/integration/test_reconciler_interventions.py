@@ -10,10 +10,12 @@ from tests.builders import MODEL, a_drop, a_policy, an_intervention
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.history import History, open_history
+from trainer_daemon.adapters.ledger.notices import Notices
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.marks import INTERVENTION_TAG, ROLLED_BACK_TAG
+from trainer_daemon.policy.notices import Addressee, NoticeKind
 from trainer_daemon.policy.runs import Run, RunState
 
 APPROVAL = a_policy(promotion=replace(a_policy().promotion, mode="approval", approval_expiry_days=7))
@@ -236,6 +238,18 @@ def test_person_does_not_wait_for_an_orchestrator_that_is_down(world: World) -> 
         with pytest.raises(TemporaryError):
             reconciler.step()
     assert world.registry.aliases["champion"] == "1"
+
+
+def test_rollback_is_told_once_to_who_wants_to_know(world: World) -> None:
+    """In the transaction in which it is written down; that a run's state moves with it is no news of its own."""
+    kinds = frozenset({NoticeKind.CHAMPION_ROLLED_BACK, NoticeKind.CANDIDATE_REJECTED})
+    with Ledger(world.url, Notices([Addressee(name="ops", kinds=kinds)])) as ledger:
+        ledger.ask(an_intervention())
+        assert world.reconciler(ledger, Countdown()).step() is None
+    with history(world) as past:
+        (waiting,) = past.waiting(["ops"])
+    assert waiting.number == 1
+    assert is_restored(world)
 
 
 # what was taken back stays away

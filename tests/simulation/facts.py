@@ -55,8 +55,8 @@ class Reign(NamedTuple):
 class Wanted(NamedTuple):
     """A row of table `intervention`."""
 
+    kind: str
     version: str
-    replaces: str
     outcome: str
 
 

@@ -179,8 +179,8 @@ def what_was_taken_back_stays_away(facts: Facts) -> Iterator[str]:
     """A version that a person rolled back is champion again only by a person's doing."""
     if facts.tally.late_promotions or facts.tally.late_tags:
         return  # a request of before the rollback
-    by_marks_only = bool(facts.tally.lost_ledgers)
-    for version in operators.brought_back(facts.registry, by_marks_only=by_marks_only):
+    done = [(wish.kind, wish.version) for wish in facts.wanted if wish.outcome == "done" and not facts.tally.lost_ledgers]
+    for version in operators.brought_back(facts.registry, done):
         yield f"version {version} was rolled back, and a run made it champion again: {facts.registry.story}"
 
 

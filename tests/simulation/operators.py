@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from tests.simulation.choices import Kind
@@ -23,9 +23,10 @@ def kinds(seed: str) -> frozenset[Kind]:
 
 def weights(registry: SimulatedRegistry) -> dict[Kind, float]:
     """How likely they are to do something now."""
+    regrets = bool(registry.story) and registry.story[-1][0] == "operator"
     return {
-        Kind.OPERATOR_PROMOTES: 2 * bool(registry.versions),
-        Kind.OPERATOR_ROLLS_BACK: 5 * bool(_previous(registry)),
+        Kind.OPERATOR_PROMOTES: 3 * bool(registry.versions),
+        Kind.OPERATOR_ROLLS_BACK: (25 if regrets else 4) * bool(_previous(registry)),
     }
 
 
@@ -33,7 +34,8 @@ def ask(kind: Kind, which: int, registry: SimulatedRegistry, people: Ledger, now
     """As the command line does, in a process of its own."""
     champion = registry.aliases.get("champion", "")
     known = sorted(registry.versions.values(), key=int)
-    version = _previous(registry) if kind is Kind.OPERATOR_ROLLS_BACK else known[which % len(known)] if known else ""
+    newest_first = known[::-1]
+    version = _previous(registry) if kind is Kind.OPERATOR_ROLLS_BACK else newest_first[which // 3 % len(known)] if known else ""
     if not version or version == champion:
         return
     wish = Intervention(
@@ -63,21 +65,22 @@ def wrong_with_move(ledger: sqlite3.Connection, version: str) -> Iterator[tuple[
         yield "operators_are_asked_first", f"version {version} is to be champion for a person, and nobody asked for that"
 
 
-def brought_back(registry: SimulatedRegistry, *, by_marks_only: bool) -> Iterator[str]:
+def brought_back(registry: SimulatedRegistry, done: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Versions that a person took back and a run made champion again.
 
     Args:
         registry: Its story is told.
-        by_marks_only: What was asked for may have been forgotten before the version was marked.
+        done: Kind and version of what was carried out, in its order; what was forgotten with a ledger shows by marks only.
     """
-    rollbacks = {(wish.replaces, wish.version) for wish in registry.asked if wish.kind == "rollback"}
+    carried_out = iter(done)
     barred: set[str] = set()
     for who, before, version in registry.story:
-        if who == "mark":
-            barred.add(version)
-        elif who == "run":
-            yield from {version} & barred
-        else:
-            barred.discard(version)
-            if (before, version) in rollbacks and who == "operator" and not by_marks_only:
-                barred.add(before)
+        match who:
+            case "mark":
+                barred.add(version)
+            case "run":
+                yield from {version} & barred
+            case _:
+                barred.discard(version)
+        if who == "operator" and next((kind for kind, wanted in carried_out if wanted == version), "") == "rollback":
+            barred.add(before)
