@@ -11,8 +11,8 @@ import pytest
 
 from tests.builders import MODEL, a_drop
 from tests.integration.ledger_story import Storyteller, a_whole_past
-from trainer_daemon.adapters.ledger.migrating import LATEST
 from trainer_daemon.adapters.ledger.history import History, open_history
+from trainer_daemon.adapters.ledger.migrating import LATEST
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.runs import RunState
 from trainer_daemon.singleton import hold, holder, lock_path
