@@ -15,6 +15,7 @@ from pydantic import ValidationInfo
 from trainer_daemon.config_keys import choices
 from trainer_daemon.policy.crontab import parse_crontab
 from trainer_daemon.policy.events import drop_pattern
+from trainer_daemon.policy.notices import NoticeKind
 from trainer_daemon.policy.promotion import HIGHER_IS_BETTER
 
 BUILT_IN_PIPELINES = ("training", "hello")
@@ -131,6 +132,36 @@ def http_url(value: str) -> str:
     if parts.username or parts.password:
         _refuse("must be without a name and a password; orchestrator.auth says how the daemon says who it is")
     return value.rstrip("/")
+
+
+def webhook_url(value: str) -> str:
+    """Where something can be posted to."""
+    wanted = "must be http(s)://<host>, with a path and a query at most, and no spaces in it"
+    try:
+        parts = urlsplit(value)
+        is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        _refuse(wanted)
+    if not is_complete or parts.fragment or not value.isascii() or not value.isprintable() or " " in value:
+        _refuse(wanted)
+    if parts.username or parts.password:
+        _refuse("must be without a name and a password")
+    return value
+
+
+def notice_kind(value: str) -> str:
+    """Something that somebody can be notified of."""
+    kinds = tuple(map(str, NoticeKind))
+    if value not in kinds:
+        _refuse(f"must be {choices(kinds)}" + closest(value, kinds))
+    return value
+
+
+def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    """A list with something in it."""
+    if not value:
+        _refuse("must name at least one")
+    return value
 
 
 def kubernetes_name(value: str) -> str:

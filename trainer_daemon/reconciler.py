@@ -138,7 +138,7 @@ class Reconciler:
             case Submit():
                 self._submit(action, now)
             case Condemn():
-                self._ledger.condemn(action.run.model, action.drop, action.why)
+                self._ledger.condemn(action.run.model, action.drop, why=action.why, now=now)
                 self._log.error("drop_quarantined", drop=action.drop.ref, found_by=action.run.name, reason=action.why)
             case Doom():
                 self._ledger.doom(action.run, action.ending, action.why)
@@ -254,6 +254,7 @@ class Reconciler:
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
             extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
+            is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         self._log_advance(action)

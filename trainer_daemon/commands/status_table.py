@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from trainer_daemon.adapters.ledger.history import Holding
+from trainer_daemon.adapters.ledger.outbox import Waiting
 from trainer_daemon.commands.opening import file_name, local
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import Status, quarantined
@@ -39,8 +40,20 @@ def show(seen: Status) -> None:
     out = console()
     for records in seen.models:
         _show_model(records, out)
+    for line in undelivered(seen.waiting):
+        out.print(line, soft_wrap=True)
     for hint in hints(seen):
         out.print(hint, soft_wrap=True)
+
+
+def undelivered(waiting: tuple[Waiting, ...]) -> Iterator[str]:
+    """What has not been told to whom."""
+    for entry in waiting:
+        if entry.since is not None:
+            why = f": {entry.error}" if entry.error else ""
+            yield f"{entry.number} notifications wait for {entry.endpoint}, the oldest since {local(entry.since)}{why}"
+        if entry.refused:
+            yield f"{entry.refused} notifications were refused by {entry.endpoint}"
 
 
 def hints(seen: Status) -> Iterator[str]:

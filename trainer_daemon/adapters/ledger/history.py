@@ -1,7 +1,7 @@
 """What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make
 from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
 from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
+from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
 from trainer_daemon.adapters.ledger.tables import champions, decisions, events, leases, runs, transitions
@@ -135,6 +136,11 @@ class History(LedgerReader):
             return None
         query = select(leases, (leases.c.expires_at - ledger_clock()).label("expires_in_s")).where(leases.c.model == model)
         return next(iter(self._each(query, _holding)), None)
+
+    def waiting(self, endpoints: Sequence[str]) -> tuple[Waiting, ...]:
+        """What waits to be told to each of these endpoints."""
+        with self._reading() as connection:
+            return read_waiting(connection, endpoints)
 
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:
