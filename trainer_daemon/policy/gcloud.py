@@ -104,6 +104,33 @@ def grant_on_bucket(bucket: str, member: str, role: str) -> Command:
     return "gcloud", "storage", "buckets", "add-iam-policy-binding", f"gs://{bucket}", f"--member={member}", f"--role={role}"
 
 
+def create_bucket(bucket: str, location: str, *flags: str) -> Command:
+    """Make a bucket that nobody can open to the public."""
+    where = (f"gs://{bucket}", f"--location={location}", *flags)
+    return "gcloud", "storage", "buckets", "create", *where, "--uniform-bucket-level-access", "--public-access-prevention"
+
+
+def grant_on_account(account: str, member: str, role: str) -> Command:
+    """Give a role on one service account."""
+    binding = (f"--member={member}", f"--role={role}", f"--project={project_of(account)}")
+    return "gcloud", "iam", "service-accounts", "add-iam-policy-binding", account, *binding
+
+
+def grant_on_project(project: str, member: str, role: str) -> Command:
+    """Give a role on a whole project, whatever further conditions others there have."""
+    return "gcloud", "projects", "add-iam-policy-binding", project, f"--member={member}", f"--role={role}", "--condition=None"
+
+
+def enable_api(api: str, project: str) -> Command:
+    """Let a project use an API of Google Cloud."""
+    return "gcloud", "services", "enable", api, f"--project={project}"
+
+
+def project_of(account: str) -> str:
+    """The project of a service account, by its e-mail address."""
+    return account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+
+
 def create_notification(bucket: str, topic: str, prefix: str, *flags: str) -> Command:
     """Have a bucket tell a topic of every object that arrives under a prefix.
 

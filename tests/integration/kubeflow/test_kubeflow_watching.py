@@ -8,7 +8,7 @@ from tests.emulators.kfp_server import LoggedRequest
 from tests.integration.kubeflow.conftest import EXPERIMENT, Installation
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually, outcome
 from trainer_daemon.adapters.kubeflow import KubeflowOrchestrator
-from trainer_daemon.adapters.kubeflow.watch import Watch
+from trainer_daemon.remote.watch import Watch
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.observations import Phase
 

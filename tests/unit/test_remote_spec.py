@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trainer_daemon.adapters.kubeflow.spec import Adjustments, adjusted, arguments, step_names, version_name
+from trainer_daemon.remote.spec import Adjustments, adjusted, arguments, step_names, version_name
 from trainer_daemon.errors import PermanentError
 
 
