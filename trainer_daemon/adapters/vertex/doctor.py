@@ -49,12 +49,10 @@ class _Checks:
         try:
             self._api.require_admission()
         except Forbidden as exc:
-            found = split_sentence(str(exc))[0]
             if exc.reason == _DISABLED:
-                return failed(found, gcloud.line(gcloud.enable_api("aiplatform.googleapis.com", project)))
-            return failed(
-                found, "let the daemon's account list, look at, create and cancel pipeline jobs: trainer-daemon setup-gcp"
-            )
+                return failed(str(exc), gcloud.line(gcloud.enable_api("aiplatform.googleapis.com", project)))
+            fix = "let the daemon's account create, list, look at and cancel pipeline jobs: trainer-daemon setup-gcp --print"
+            return failed(str(exc), fix)
         except Unauthenticated as exc:
             return failed(split_sentence(str(exc))[0], _ADMISSION_FIX)
         except PermanentError as exc:
@@ -67,7 +65,7 @@ class _Checks:
         if not account:
             return warning(
                 "steps run as the Compute Engine default service account, which often may change the whole project",
-                "make an account for them and name it in orchestrator.service_account: trainer-daemon setup-gcp",
+                "make an account for them and name it in orchestrator.service_account: trainer-daemon setup-gcp --print",
             )
         if self._api.may_act_as(account):
             return ok(f"steps run as {account}")
