@@ -1,6 +1,7 @@
 """The Vertex AI server of the tests as a child process, and what a test asks of it."""
 
 import sys
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tests.emulators.processes import HOST, ServerProcess, free_port
 
 PROJECT, LOCATION = "demo-project", "europe-west1"
 JOBS = f"/projects/{PROJECT}/locations/{LOCATION}/pipelineJobs"
+_CALL_S = 30.0
 CREATE, LIST, GET = f"POST {JOBS}", f"GET {JOBS}", f"GET {JOBS}/*"
 
 
@@ -34,6 +36,11 @@ class VertexServer(ExecutingServer):
     def script(self, *jobs: Mapping[str, Any]) -> None:
         """Make jobs that nothing executes: `id`, and if wanted `state`, `tasks`, `created_at`, `labels`."""
         self._ask("script", jobs=jobs, location=LOCATION)
+
+    def delete(self, job: str) -> None:
+        """Delete a job, as somebody may in the console."""
+        request = urllib.request.Request(f"{self.host}/v1{JOBS}/{job}", method="DELETE")  # noqa: S310 - our own address
+        urllib.request.urlopen(request, timeout=_CALL_S).close()  # noqa: S310
 
     def grant(self, *, accounts: Sequence[str] = (), buckets: Mapping[str, Sequence[str]] | None = None) -> None:
         """Say which service accounts may be acted as, and which permissions there are on which buckets."""

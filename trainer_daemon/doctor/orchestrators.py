@@ -80,11 +80,14 @@ def _kubeflow(settings: Settings, resources: ExitStack, clock: Callable[[], date
 def _vertex(settings: Settings, resources: ExitStack, clock: Callable[[], datetime]) -> Backend:
     from trainer_daemon.adapters.vertex.doctor import vertex_probes
     from trainer_daemon.orchestrator_parts import vertex_api
+    from trainer_daemon.remote.doctor import reach_probe
     from trainer_daemon.telemetry.logging import quiet_log
 
     api = vertex_api(settings.orchestrator, quiet_log(), timeout_s=_CALL_S_MAX)
     resources.callback(api.close)
-    return Backend(probes=vertex_probes(api, settings.orchestrator), connect=partial(_connect, settings, clock))
+    folders = [model.bucket for model in settings.models if not model.on_google]
+    probes = (*vertex_probes(api, settings.orchestrator), reach_probe(settings.mlflow.tracking_uri, folders))
+    return Backend(probes=probes, connect=partial(_connect, settings, clock))
 
 
 def _connect(settings: Settings, clock: Callable[[], datetime]) -> Orchestrator:

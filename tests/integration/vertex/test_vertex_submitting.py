@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -85,22 +86,17 @@ def test_taken_id_is_an_adoption(site: Site, probe: Probe) -> None:
     assert (submission.run_id, submission.is_adopted) == (RUN, True)
 
 
-@pytest.mark.parametrize(
-    ("changes", "image", "told"),
-    [
+def test_id_that_is_taken_by_another_job_is_refused(site: Site, probe: Probe) -> None:
+    """With what is different, and where to look; the job is left alone."""
+    site.connect().submit(a_request(probe))
+    for changes, image, told in (
         ({"word": "else"}, "", "has other parameters"),
         ({}, "registry/trainer:2", "has another pipeline"),
         ({"word": "else"}, "registry/trainer:2", "has another pipeline and other parameters"),
-    ],
-)
-def test_id_that_is_taken_by_another_job_is_refused(
-    site: Site, probe: Probe, changes: dict[str, str], image: str, told: str
-) -> None:
-    """With what is different, and where to look; the job is left alone."""
-    site.connect().submit(a_request(probe))
-    other = site.connect(adjustments=Adjustments(image=image), link=lambda job: f"https://console.example/{job}")
-    with pytest.raises(PermanentError, match=rf"pipeline job {RUN} exists on Vertex AI and {told}; .*console.example/{RUN}"):
-        other.submit(a_request(probe, **changes))
+    ):
+        other = site.connect(adjustments=Adjustments(image=image), link=lambda job: f"https://console.example/{job}")
+        with pytest.raises(PermanentError, match=rf"pipeline job {RUN} exists on Vertex AI and {told}; .*console.example/{RUN}"):
+            other.submit(a_request(probe, **changes))
     assert site.job(RUN).phase is Phase.PENDING
 
 
@@ -158,16 +154,19 @@ def test_missing_parameter_and_misspelt_step_are_told(site: Site, probe: Probe) 
     assert site.server.request_counts()[CREATE] == 0
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-@pytest.mark.parametrize("route", [CREATE, GET])
-def test_trouble_of_the_service_passes(site: Site, probe: Probe, route: str, status: int) -> None:
+def test_trouble_of_the_service_passes(site: Site, probe: Probe) -> None:
     """Each call says what failed, and the same submit works when the trouble is over, with one job."""
     site.connect().submit(a_request(probe))
-    site.server.refuse(route, status, times=1)
-    adapter = site.connect()
-    try:
-        adapter.submit(a_request(probe))
-    except TemporaryError as exc:
-        assert f"{status} on request of a test" in str(exc)  # noqa: PT017
-    assert adapter.submit(a_request(probe)).is_adopted
-    assert len(site.api().open_jobs()) == 1
+    for route, status in product((CREATE, GET), (429, 500, 503)):
+        site.server.refuse(route, status, times=1)
+        adapter = site.connect()
+        if route == GET:
+            with pytest.raises(TemporaryError, match=f"cannot look at pipeline job {RUN}: {status} on request of a test"):
+                adapter.submit(a_request(probe))
+        else:  # it is looked whether it happened all the same
+            adapter.submit(a_request(probe))
+        assert adapter.submit(a_request(probe)).is_adopted
+    site.server.refuse(CREATE, 503, times=1)
+    with pytest.raises(TemporaryError, match="cannot create pipeline job other: 503 on request of a test"):
+        site.connect().submit(a_request(probe, name="other"))
+    assert [job.name for job in site.api().open_jobs()] == [RUN]

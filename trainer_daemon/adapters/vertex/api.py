@@ -28,7 +28,7 @@ _READ_MASK = "name,display_name,state,create_time,start_time,end_time,update_tim
 """Of listed jobs: without it each comes with its pipeline, a hundred kilobytes."""
 _MISSING = (
     'orchestrator.kind = "vertex" needs google-cloud-aiplatform, which is not installed: pip install "trainer-daemon[vertex]", '
-    "or an image that is built with --build-arg LOCK=requirements-vertex.lock"
+    "or an image that is built by make image EXTRA=vertex"
 )
 _NO_CREDENTIALS = (
     'orchestrator.kind = "vertex", but there are no application default credentials; get them: gcloud auth application-default '

@@ -1,11 +1,12 @@
 """Checks of Vertex AI: whether it takes us, whether steps can be started there, and whether they can write what they make."""
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from trainer_daemon.adapters.vertex.api import VertexApi
-from trainer_daemon.errors import PermanentError
+from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy import gcloud
-from trainer_daemon.policy.checks import Finding, failed, ok, skipped, split_sentence, warning
+from trainer_daemon.policy.checks import Finding, failed, ok, split_sentence, warning
 from trainer_daemon.probing import Probe
 from trainer_daemon.remote.doctor import image_probe
 from trainer_daemon.remote.errors import Unauthenticated
@@ -56,7 +57,12 @@ class _Checks:
         except Unauthenticated as exc:
             return failed(split_sentence(str(exc))[0], _ADMISSION_FIX)
         except PermanentError as exc:
-            return failed(str(exc), f"correct orchestrator.project ({project}) or orchestrator.location ({location})")
+            fix = f"correct orchestrator.project ({project}) or orchestrator.location ({location})"
+            return failed(str(exc), _corrected(location) or fix)
+        except TemporaryError as exc:
+            if fix := _corrected(location):
+                return failed(split_sentence(str(exc))[0], fix)
+            raise
         return ok(f"{self._settings.api_host} takes the credential; runs are in {project}, {location}")
 
     def look_at_account(self) -> Finding:
@@ -85,5 +91,15 @@ class _Checks:
             return ok(f"{root} is writable")
         account = self._settings.service_account
         grant = gcloud.line(gcloud.grant_on_bucket(bucket, f"serviceAccount:{account or 'THE_ACCOUNT_OF_THE_STEPS'}", _ROLE))
-        found = f"{root} exists; this account may not write there, and need not: whether the steps may, doctor --run-hello shows"
-        return skipped(found, f"if they may not: {grant}")
+        found = f"{root} exists; this account may not write there, and need not: whether the steps may is not known from here"
+        return warning(found, f"see by trainer-daemon doctor --run-hello; if they may not: {grant}")
+
+
+def _corrected(location: str) -> str:
+    """What to do about a region that does not answer as one; the list of the SDK may be older than the region."""
+    from google.cloud.aiplatform.constants.base import SUPPORTED_REGIONS
+
+    if location in SUPPORTED_REGIONS:
+        return ""
+    near = get_close_matches(location, sorted(SUPPORTED_REGIONS), n=1)
+    return f"correct orchestrator.location: {location} is no region of Vertex AI" + (f"; did you mean {near[0]}?" if near else "")
