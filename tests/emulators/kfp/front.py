@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.emulators.kfp.auth import Gate, Visit
 from tests.emulators.kfp.call import Call, Handler, Routes
 from tests.emulators.kfp.connection import cut
-from tests.emulators.kfp.control import Control
+from tests.emulators.kfp.control import ControlBase
 from tests.emulators.kfp.faults import Faults, Kind
 from tests.emulators.kfp.refusal import RefusedError, fault, refuse_invalid
 from tests.emulators.kfp.store import Store
@@ -61,7 +61,7 @@ class Front:
         self,
         api: ASGIApp,
         *,
-        control: Control,
+        control: ControlBase,
         gate: Gate,
         faults: Faults,
         store: Store,
@@ -113,13 +113,15 @@ class Front:
                 await self._pass(scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["path"].startswith(self._prefix)
+        receive = receive if is_call else await _received(scope, receive)
         request = Request(scope, receive)
         visit = Visit(
             method=scope["method"],
             path=scope["path"],
             query=scope["query_string"].decode(),
             headers=dict(request.headers),
-            body=b"" if scope["path"].startswith(self._prefix) else await request.body(),
+            body=b"" if is_call else await request.body(),
         )
         try:
             response = self._gate.check(visit)

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tests.emulators.kfp.store import Document
 from tests.emulators.vertex.refusal import refuse
@@ -11,6 +11,10 @@ from tests.emulators.vertex.views import state_of
 _PAGE, _PAGE_MAX = 50, 100
 _TERM = re.compile(r'\s*(?P<field>[a-z_]+(?:\.[a-z0-9_]+)?)\s*(?P<operator>!=|=|:)\s*(?:"(?P<value>[^"]*)"|(?P<star>\*))\s*')
 Test = Callable[[Document], bool]
+_READ: Mapping[str, Callable[[Document], str]] = {
+    "state": lambda job: f"PIPELINE_STATE_{state_of(job)}",
+    "display_name": lambda job: str(job["body"]["displayName"]),
+}
 
 
 def matching(text: str) -> Test:
@@ -38,10 +42,9 @@ def _term(text: str) -> Test:
     field, operator, value = found["field"], found["operator"], found["value"]
     if field.startswith("labels."):
         return _label(field.removeprefix("labels."), operator, value)
-    read = {"state": lambda job: f"PIPELINE_STATE_{state_of(job)}", "display_name": lambda job: job["body"]["displayName"]}
-    if field not in read or operator == ":":
+    if field not in _READ or operator == ":":
         refuse(400, f"Invalid filter: field {field} cannot be compared with {operator}")
-    return lambda job: (read[field](job) == value) is (operator == "=")
+    return lambda job: (_READ[field](job) == value) is (operator == "=")
 
 
 def _label(key: str, operator: str, value: str | None) -> Test:

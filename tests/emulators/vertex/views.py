@@ -79,7 +79,7 @@ def _error(job: Document, state: str, tasks: list[Document]) -> str:
 
 
 def _root(job: Document, state: str, *, numeric: bool) -> Document:
-    return _detail(1, job["body"]["pipelineSpec"]["pipelineInfo"]["name"], state, numeric=numeric)
+    return _detail(1, job["run_id"], state, numeric=numeric)
 
 
 def _details(tasks: list[Document], state: str, *, numeric: bool) -> list[Document]:

@@ -63,7 +63,7 @@ class Installation:
             code_digest=digest,
             log=self.log,
         )
-        habits = {key: placement.pop(key) for key in ("run_timeout_s", "link", "ending_s") if key in placement}
+        habits: dict[str, Any] = {key: placement.pop(key) for key in ("run_timeout_s", "link", "ending_s") if key in placement}
         made = KubeflowOrchestrator(
             api,
             Library(api, pipelines, log=self.log),

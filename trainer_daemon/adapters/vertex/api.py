@@ -265,7 +265,9 @@ def _job(made: Any) -> VertexJob:  # noqa: ANN401 - as above
         finished_at=_moment(raw, "end_time"),
         changed_at=_moment(raw, "update_time"),
         error=raw.error.message,
-        tasks=tuple(_task(task) for task in raw.job_detail.task_details),
+        tasks=tuple(
+            _task(task) for task in raw.job_detail.task_details if task.task_name != identity
+        ),  # that one is the job itself
         labels=dict(raw.labels),
     )
 
