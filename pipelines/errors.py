@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipelines.progress import plain
+
 
 class BadDrop(Exception):  # noqa: N818 - it is the drop that is wrong, not the program
     """The drop can never be trained as it is.
@@ -15,8 +17,8 @@ class BadDrop(Exception):  # noqa: N818 - it is the drop that is wrong, not the 
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = plain(reason)
+        super().__init__(self.reason)
         self.drop = ""
 
 

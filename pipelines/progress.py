@@ -8,8 +8,13 @@ from pathlib import Path
 
 
 def say(text: str) -> None:
-    """Print one line now, however stdout is buffered."""
-    print(text, flush=True)
+    """Print one line now, however stdout is buffered; names from a drop may hold what no line can."""
+    print(plain(text), flush=True)
+
+
+def plain(text: str) -> str:
+    """The text with `?` for what cannot be printed: line breaks, control characters, bytes that were no UTF-8."""
+    return text if text.isprintable() else "".join(character if character.isprintable() else "?" for character in text)
 
 
 @contextmanager

@@ -47,7 +47,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         problem = f"there is no configuration file {path}; `trainer-daemon init` writes one"
     except UnicodeDecodeError as exc:
         problem = f"{path} is not UTF-8 text: byte {exc.start} is {exc.object[exc.start]:#04x}; save it as UTF-8"
-    except tomllib.TOMLDecodeError as exc:
+    except RecursionError:
+        problem = f"{path} is not read: its lists or tables are nested too deeply"
+    except ValueError as exc:  # also of numbers with thousands of digits, which the parser forgets
         problem = f"{path} is not TOML: {exc}"
     except OSError as exc:
         problem = f"{path} cannot be read: {exc.strerror}"

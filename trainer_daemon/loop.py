@@ -13,6 +13,8 @@ from trainer_daemon.telemetry.vitals import Pulse
 from trainer_daemon.telemetry.work import begin_scope
 
 BACKOFF_S_MIN, BACKOFF_S_MAX = 1.0, 60.0
+RETRY_AFTER_S_MAX = 3600.0
+"""However long a service asks to be left alone: what it says may be a mistake, and nobody can wake a loop that backs off."""
 REFUSED_BACKOFF_S = 300.0
 STUCK_AFTER = 5
 """Failures in a row after which nobody expects the next round to succeed."""
@@ -130,6 +132,7 @@ class Loop:
     def _backoff(self, error: TemporaryError) -> Rest:
         self._failures += 1
         longest_s = min(BACKOFF_S_MIN * 2 ** (self._failures - 1), BACKOFF_S_MAX)
-        pause_s = max(longest_s * random.uniform(0.5, 1.0), error.retry_after_s or 0.0)  # noqa: S311 - jitter, no secret
+        asked_s = min(error.retry_after_s or 0.0, RETRY_AFTER_S_MAX)
+        pause_s = max(longest_s * random.uniform(0.5, 1.0), asked_s)  # noqa: S311 - jitter, no secret
         self._log.warning("reconcile_deferred", reason=str(error), retry_in_s=round(pause_s, 1), failures=self._failures)
         return Rest(seconds=pause_s, deaf=True)

@@ -132,7 +132,7 @@ def _retry_after_s(response: HTTPResponse) -> float | None:
         return float(value)
     try:
         later = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, later.total_seconds())
 

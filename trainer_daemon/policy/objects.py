@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer_daemon.errors import InvalidEvent
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.text import plain
 
 SCHEME = "gs://"
 _NUMBER_MAX = 2**63 - 1
@@ -114,8 +115,8 @@ def shown(value: object) -> str:
 
 def printable(text: str) -> str:
     """Text from outside, short and plain enough for a log line and for every database."""
-    plain = "".join(character if character.isprintable() else "?" for character in text[:_SHOWN_MAX])
-    return plain if len(text) <= _SHOWN_MAX else f"{plain}…"
+    shown = plain(text[:_SHOWN_MAX])
+    return shown if len(text) <= _SHOWN_MAX else f"{shown}…"
 
 
 def _text(resource: Mapping[str, Any], key: str) -> str:

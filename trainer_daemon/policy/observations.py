@@ -146,6 +146,6 @@ def parse_evaluation(document: Mapping[str, Any]) -> Evaluation:
     except (KeyError, TypeError, AttributeError) as exc:
         msg = f"evaluation.json lacks {exc}"
         raise ValueError(msg) from exc
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         msg = f"evaluation.json cannot be read: {exc}"
         raise ValueError(msg) from exc

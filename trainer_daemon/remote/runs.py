@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from trainer_daemon.policy.observations import Observation, Phase
+from trainer_daemon.policy.text import plain
 
 TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
 _WORKING = frozenset({"FAILED", "CANCELED", "CANCELLED", "CANCELING", "CANCELLING", "CANCEL_PENDING", "RUNNING"})
@@ -93,7 +94,7 @@ def observation_of(run: RemoteRun, *, timeout_s: float, link: str) -> Observatio
     seen = Observation(name=run.name, phase=run.phase, run_id=run.id)
     match run.phase:
         case Phase.UNKNOWN:
-            return replace(seen, reason=run.state)
+            return replace(seen, reason=one_line(run.state))
         case Phase.FAILED:
             return replace(seen, reason=_linked(failure(run), link))
         case Phase.CANCELED if run.finished_at and is_overdue(run, timeout_s, run.finished_at):
@@ -111,19 +112,19 @@ def failure(run: RemoteRun) -> str:
     if leaf is None:
         return f"the run failed: {one_line(run.error)}" if run.error else "the run failed before any of its steps began"
     message = leaf.error or next((task.error for task in failed if task.error), run.error)
-    name = _step_name(leaf, run.tasks)
+    name = one_line(_step_name(leaf, run.tasks))
     return f"step {name} failed: {one_line(message)}" if message else f"step {name} failed"
 
 
 def one_line(message: str) -> str:
     """A service's words on one line of a bounded length."""
-    text = " ".join(message.split())
+    text = plain(" ".join(message.split()))
     return text if len(text) <= _MESSAGE_MAX else f"{text[:_MESSAGE_MAX]}…"
 
 
 def _where(run: RemoteRun) -> str:
     leaf = _leaf([task for task in run.tasks if task.state in _WORKING])
-    return f" in step {_step_name(leaf, run.tasks)}" if leaf else ""
+    return f" in step {one_line(_step_name(leaf, run.tasks))}" if leaf else ""
 
 
 def _leaf(tasks: Sequence[Task]) -> Task | None:

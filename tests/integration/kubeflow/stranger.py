@@ -1,7 +1,7 @@
 """A web server that is none of Kubeflow's, for answers that the real one would not give."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -10,11 +10,14 @@ Response = tuple[int, str, bytes]
 
 
 @contextmanager
-def answering(pages: dict[str, Response | Callable[[], Response]]) -> Iterator[str]:
+def answering(
+    pages: dict[str, Response | Callable[[], Response]], *, headers: Callable[[], Mapping[str, str]] = dict
+) -> Iterator[str]:
     """A server that is none of Kubeflow's; its URL.
 
     Args:
         pages: Status, type and body by the end of the path.
+        headers: Further ones, asked for at every request.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -25,6 +28,8 @@ def answering(pages: dict[str, Response | Callable[[], Response]]) -> Iterator[s
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            for name, value in headers().items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -34,7 +39,7 @@ def answering(pages: dict[str, Response | Callable[[], Response]]) -> Iterator[s
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -24,6 +23,7 @@ from trainer_daemon.adapters.kubeflow.credentials import Credentials
 from trainer_daemon.adapters.kubeflow.recurring import pipeline_id_of, recurring_run
 from trainer_daemon.adapters.kubeflow.runs import OPEN_STATES, KfpRun
 from trainer_daemon.adapters.kubeflow.transport import Transport
+from trainer_daemon.adapters.kubeflow.understanding import Client, listed, moment, required, understood
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.recurring import RecurringRun
 from trainer_daemon.remote.errors import Refused
@@ -73,7 +73,7 @@ class KubeflowApi:
     def __init__(self, connection: Connection, *, log: FilteringBoundLogger) -> None:
         configuration = kfp.Configuration(host=connection.host.rstrip("/"))
         configuration.ssl_ca_cert = str(connection.ca_file) if connection.ca_file else None
-        client = self._client = kfp.ApiClient(configuration)
+        client = self._client = Client(configuration)
         self._transport = client.rest_client = Transport(
             configuration,
             credentials=connection.credentials,
@@ -106,7 +106,7 @@ class KubeflowApi:
         found = self._experiments.experiment_service_list_experiments(
             filter=_equals("display_name", name), page_size=PAGE_SIZE, **self._namespace
         )
-        return next((item.experiment_id for item in found.experiments or () if item.display_name == name), None)
+        return next((item.experiment_id for item in listed(found, "experiments") if item.display_name == name), None)
 
     def create_experiment(self, name: str) -> str | None:
         """The id of a new experiment; None when somebody else was faster."""
@@ -119,7 +119,7 @@ class KubeflowApi:
         found = self._pipelines.pipeline_service_list_pipelines(
             filter=_equals("display_name", name), page_size=PAGE_SIZE, **self._namespace
         )
-        return next((item.pipeline_id for item in found.pipelines or () if item.display_name == name), None)
+        return next((item.pipeline_id for item in listed(found, "pipelines") if item.display_name == name), None)
 
     def create_pipeline(self, name: str) -> str | None:
         """The id of a new pipeline without versions; None when somebody else was faster."""
@@ -132,7 +132,7 @@ class KubeflowApi:
         found = self._pipelines.pipeline_service_list_pipeline_versions(
             pipeline_id, filter=_equals("display_name", name), page_size=PAGE_SIZE
         )
-        versions = found.pipeline_versions or ()
+        versions = listed(found, "pipeline_versions")
         return next((item.pipeline_version_id for item in versions if item.display_name == name), None)
 
     def upload_version(self, pipeline_id: str, name: str, text: str) -> str | None:
@@ -190,7 +190,8 @@ class KubeflowApi:
         call = partial(self._recurring.recurring_run_service_list_recurring_runs, page_size=PAGE_SIZE, **self._namespace)
         made = list(_paged(call, "recurring_runs"))
         names = {id_: self._pipeline_name(id_) for id_ in {pipeline_id_of(each) for each in made}}
-        return [recurring_run(each, names[pipeline_id_of(each)]) for each in made]
+        with understood("recurring run"):
+            return [recurring_run(each, names[pipeline_id_of(each)]) for each in made]
 
     def disable_recurring_run(self, recurring_run_id: str) -> None:
         """Let a recurring run start nothing any more."""
@@ -226,7 +227,7 @@ def _paged(call: Callable[..., Any], items: str) -> Iterator[Any]:
         page = _unless({HTTPStatus.NOT_FOUND}, partial(call, page_token=token))
         if page is None:
             return
-        yield from getattr(page, items) or ()
+        yield from listed(page, items)
         token = page.next_page_token or ""
         if not token:
             return
@@ -255,16 +256,16 @@ def _filter(key: str, operation: str, **value: object) -> str:
 
 
 def _run(made: Any) -> KfpRun:  # noqa: ANN401 - a model of an untyped library
-    tasks = (made.run_details.task_details if made.run_details else None) or ()
-    return KfpRun(
-        id=made.run_id,
-        name=made.display_name,
-        state=made.state or "",
-        created_at=made.created_at,
-        finished_at=_moment(made.finished_at),
-        error=_message(made.error),
-        tasks=tuple(_task(task) for task in tasks),
-    )
+    with understood("run"):
+        return KfpRun(
+            id=required("run_id", made.run_id),
+            name=made.display_name or "",
+            state=made.state or "",
+            created_at=required("created_at", moment(made.created_at)),
+            finished_at=moment(made.finished_at),
+            error=_message(made.error),
+            tasks=tuple(map(_task, listed(made.run_details, "task_details") if made.run_details else ())),
+        )
 
 
 def _task(task: Any) -> Task:  # noqa: ANN401 - as above
@@ -274,13 +275,8 @@ def _task(task: Any) -> Task:  # noqa: ANN401 - as above
         state=task.state or "",
         error=_message(task.error),
         parent=task.parent_task_id or "",
-        children=tuple(child.task_id or child.pod_name or "" for child in task.child_tasks or ()),
+        children=tuple(child.task_id or child.pod_name or "" for child in listed(task, "child_tasks")),
     )
-
-
-def _moment(value: datetime | None) -> datetime | None:
-    """The server writes the beginning of time for what has not happened yet."""
-    return value if value is not None and value.timestamp() > 0 else None
 
 
 def _message(status: Any) -> str:  # noqa: ANN401 - as above

@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.kubeflow.credentials import Credentials
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.policy.text import plain
 from trainer_daemon.remote.admission import Admission
 from trainer_daemon.remote.errors import Refused, Unauthenticated
 
@@ -58,7 +59,7 @@ class Answer:
         """The JSON object that every answer of the API server is; None when somebody else answered."""
         try:
             document = json.loads(self.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
 
@@ -209,24 +210,32 @@ def _told(answer: Answer) -> str:
     document = answer.document() or {}
     text = str(next((document[key] for key in _MESSAGE_KEYS if document.get(key)), ""))
     if not text and answer.status in _REDIRECTS:
-        text = f"redirected to {urlsplit(answer.headers.get('Location', '')).path}"
+        text = f"redirected to {_path(answer.headers.get('Location', ''))}"
     if not text and answer.is_success:
         text = "something that is no JSON object"
     if not text and answer.headers.get("Content-Type", "").startswith("text/plain"):
         text = answer.data.decode("utf-8", "replace")
-    line = " ".join((text or answer.reason or "").split())
+    line = plain(" ".join((text or answer.reason or "").split()))
     return f"{answer.status} {line[:_MESSAGE_MAX]}".rstrip()
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: a number of them, or a date by the server's own clock (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After", "")
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _path(location: str) -> str:
+    """Of a URL without what may be secret in it; empty when it is none."""
+    try:
+        return urlsplit(location).path
+    except ValueError:
+        return ""
 
 
 def _host(url: str) -> str:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer_daemon.policy.text import plain
+
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP_STARTED = re.compile(r"Executing task '([^']+)'")
 _STEP_FAILED = re.compile(r"Inner task failed: (.+?)\.?$")
@@ -116,4 +118,4 @@ def _without_module(line: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return plain(" ".join(text.split()))

@@ -1,6 +1,6 @@
 """The registry as the reconciler sees it: calls of the worker's operations, and their replies as values of the policy."""
 
-import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from trainer_daemon.adapters.registry.protocol import EVALUATION
 from trainer_daemon.adapters.registry.shortening import shortened
 from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Outcome, Verdict, parse_evaluation
 from trainer_daemon.policy.predictions import Receipt
+from trainer_daemon.policy.text import plain, read_document, storable
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TAG_LENGTH_MAX = 5000
 """What every server accepts as the value of a tag; recent ones accept more."""
+_PERIOD = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 class MlflowRegistry:
@@ -40,10 +42,11 @@ class MlflowRegistry:
         reply = self._worker.call("champion", model=model)["champion"]
         if reply is None:
             return None
-        schema, problem = _document(reply["schema"] or "{}")
+        schema, problem = read_document(reply["schema"] or "{}")
         if problem:
             self._log.warning("schema_ignored", model=model, model_version=reply["version"], reason=problem)
-        return Champion(version=reply["version"], run_key=reply["run_key"], period=reply["period"], schema=schema)
+        period = reply["period"] if _PERIOD.fullmatch(reply["period"]) else ""
+        return Champion(version=reply["version"], run_key=storable(reply["run_key"]), period=period, schema=schema)
 
     def outcome(self, model: str, run_key: str) -> Outcome:
         """What the run of this key has left: version, evaluation, failure."""
@@ -60,22 +63,22 @@ class MlflowRegistry:
             failure=self._failure(model, run_key, reply["failure"]),
             decided=decided,
             decided_run=decided_run,
-            rolled_back=reply["rolled_back"],
+            rolled_back=plain(reply["rolled_back"]),
         )
 
     def _failure(self, model: str, run_key: str, text: str) -> Failure | None:
         if not text:
             return None
-        document, problem = _document(text)
+        document, problem = read_document(text)
         try:
             return Failure(
                 attempt=int(document["attempt"]),
-                step=str(document["step"]),
-                kind=str(document["kind"]),
-                reason=str(document["reason"]),
+                step=plain(str(document["step"])),
+                kind=plain(str(document["kind"])),
+                reason=plain(str(document["reason"])),
                 drop=str(document.get("drop", "")),
             )
-        except (KeyError, TypeError, ValueError) as exc:
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
             reason = problem or f"it lacks {exc}"
             self._log.warning(
                 "failure_ignored", model=model, run_key=run_key, reason=f"tag trainer.failure cannot be read: {reason}"
@@ -94,7 +97,7 @@ class MlflowRegistry:
             run_key: Of the run.
         """
         reply = self._worker.call("predictions", experiment=experiment, run_key=run_key)
-        document, _ = _document(reply["receipt"] or "{}")
+        document, _ = read_document(reply["receipt"] or "{}")
         try:
             receipt = Receipt(
                 run=str(document["run"]),
@@ -160,7 +163,7 @@ def _evaluation(text: str | None, run_key: str) -> tuple[Evaluation | None, Mapp
     """The evaluation and its document; an unreadable one is no evaluation, and its document says why."""
     if text is None:
         return None, {}
-    document, problem = _document(text)
+    document, problem = read_document(text)
     if problem:
         return None, {"error": f"{EVALUATION} {problem}"}
     try:
@@ -172,18 +175,9 @@ def _evaluation(text: str | None, run_key: str) -> tuple[Evaluation | None, Mapp
     return evaluation, document
 
 
-def _document(text: str) -> tuple[Mapping[str, Any], str]:
-    """A JSON object, or an empty one and what is wrong with the text."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        return {}, f"is not JSON: {exc}"
-    return (document, "") if isinstance(document, dict) else ({}, "is not a JSON object")
-
-
 def _decided(text: str) -> tuple[Verdict | None, str]:
     """Verdict and run of a decision tag; what cannot be read was not decided."""
-    document, _ = _document(text or "{}")
+    document, _ = read_document(text or "{}")
     try:
         return Verdict(document["verdict"]), str(document["run"])
     except (KeyError, ValueError):

@@ -21,6 +21,10 @@ _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
+_STRANGE = (AttributeError, RecursionError, TypeError, ValueError)
+"""What the libraries raise of JSON that is no answer of the service: a list where an object belongs, or too deep a one."""
+
+
 class Forbidden(Unauthenticated):
     """The account is known and lacks a permission, or the API is not enabled: no run is to blame, a person has to act.
 
@@ -57,7 +61,7 @@ def translated(what: str, *, host: str, timeout_s: float) -> Iterator[None]:
         raise TemporaryError(msg) from exc
     except auth.GoogleAuthError as exc:
         raise _turned_away(what, str(exc)) from exc
-    except ParseError as exc:
+    except (ParseError, *_STRANGE) as exc:
         msg = f"cannot {what}: the answer is not one of Vertex AI; is orchestrator.location right?"
         raise TemporaryError(msg) from exc
 
@@ -97,7 +101,7 @@ def _retry_after_s(error: GoogleAPICallError, document: Mapping[str, Any] | None
     """Seconds to wait, by `google.rpc.RetryInfo` or by the header."""
     hint = _SECONDS.fullmatch(str(_detail(document, _RETRY_INFO).get("retryDelay", "")))
     header = str(error.response.headers.get("Retry-After", ""))
-    return float(hint[1]) if hint else float(header) if header.isdigit() else None
+    return float(hint[1]) if hint else float(header) if header.isascii() and header.isdigit() else None
 
 
 def _detail(document: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:
