@@ -24,6 +24,7 @@ from trainer_daemon.config_promotion import PromotionSettings
 from trainer_daemon.config_section import Section
 from trainer_daemon.config_sources import overridden, read_toml, slug
 from trainer_daemon.errors import ConfigError
+from trainer_daemon.policy.text import plain
 
 Range = Annotated[
     tuple[FiniteFloat, FiniteFloat],
@@ -271,7 +272,7 @@ def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, fold
     try:
         settings = Settings.model_validate(merged.table, context={"folder": folder})
     except ValidationError as exc:
-        raise ConfigError(*merged.problems, *explain(exc, Settings, merged)) from None
+        raise ConfigError(*map(plain, (*merged.problems, *explain(exc, Settings, merged)))) from None
     problems = (
         *merged.problems,
         *_emulators(settings, environ),

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from trainer_daemon.config_keys import DELIMITER, PREFIX, Scope, keys, listed_section
 from trainer_daemon.config_values import closest
 from trainer_daemon.errors import ConfigError
+from trainer_daemon.policy.text import plain
 
 _OTHER_VARIABLES = frozenset({"TRAINER_CONFIG", "TRAINER_RUN"})
 """Variables of the command line and of a run's processes, which are no settings."""
@@ -53,7 +54,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         problem = f"{path} is not TOML: {exc}"
     except OSError as exc:
         problem = f"{path} cannot be read: {exc.strerror}"
-    raise ConfigError(problem)
+    raise ConfigError(plain(problem))
 
 
 def overridden(table: Mapping[str, Any], environ: Mapping[str, str], settings: type[BaseModel]) -> Merged:

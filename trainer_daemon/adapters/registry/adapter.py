@@ -76,7 +76,7 @@ class MlflowRegistry:
                 step=plain(str(document["step"])),
                 kind=plain(str(document["kind"])),
                 reason=plain(str(document["reason"])),
-                drop=str(document.get("drop", "")),
+                drop=plain(str(document.get("drop", ""))),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
             reason = problem or f"it lacks {exc}"

@@ -1,0 +1,42 @@
+"""What Kubeflow Pipelines and Vertex AI, or whoever answers for them, may say; `python -m tests.fuzz reply` looks further."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.fuzz.replies import read_replies
+from tests.fuzz.strategies import hostile
+from tests.fuzz.targets import TARGETS
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(hostile("reply"))
+def test_any_reply_is_runs_or_a_documented_error(data: bytes) -> None:
+    """Of every call, over a real connection."""
+    TARGETS["reply"](data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"runs": [None], "pipeline_jobs": [None]},
+        {"runs": 5, "experiments": [5], "recurringRuns": [{"trigger": {"periodic_schedule": {"interval_second": "x"}}}]},
+        {"runs": [{"run_id": "1", "display_name": "churn-1"}]},
+        {"runs": [{"run_id": "1", "display_name": "churn-1", "created_at": "now"}]},
+        {"run_id": "r1", "created_at": "2026-01-01T00:00:00", "run_details": {"task_details": [None]}},
+        {"run_id": "r1", "created_at": "0001-01-01T00:00:00+14:00", "finished_at": 7},
+        [],
+        "ok",
+    ],
+)
+def test_reply_that_describes_no_run_is_told_as_such(body: object) -> None:
+    """By a temporary error: it says nothing about a run."""
+    assert any("is orchestrator." in told for told in read_replies(b"200 \n" + json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize("retry_after", ["\xb2", "9" * 400, "Mon, 01 Jan 99999999999999999999 00:00:00 +0000"])
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"[" * 100_000, b'{"error": [], "message": "\\ud800\\u0000"}'])
+def test_strange_refusal_is_a_documented_error(body: bytes, retry_after: str) -> None:
+    """Whatever else it says."""
+    assert len(read_replies(f"503 {retry_after}\n".encode("latin-1") + body)) >= 9
