@@ -5,7 +5,6 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -195,7 +194,9 @@ _RUN = {
     "created_at": "2026-11-21T09:00:00Z",
     "finished_at": "1970-01-01T00:00:00Z",
     "error": {"code": 3, "message": "no"},
-    "run_details": {"task_details": [{"task_id": "t", "display_name": "train", "state": "FAILED", "child_tasks": [{"pod_name": "p"}]}]},
+    "run_details": {
+        "task_details": [{"task_id": "t", "display_name": "train", "state": "FAILED", "child_tasks": [{"pod_name": "p"}]}]
+    },
 }
 _JOB = {
     "name": "projects/p/locations/l/pipelineJobs/churn-1",
@@ -236,7 +237,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "reply": lambda data: check_sentence(*read_replies(data)),
 }
 SEEDS: Mapping[str, tuple[bytes, ...]] = {
-    "csv": (a_csv(60), a_tar({"a.csv": a_csv(40), "b.csv": a_csv(30)}), b"\xef\xbb\xbfa;b\r\n1,5;\"x\r\ny\"\r\n"),
+    "csv": (a_csv(60), a_tar({"a.csv": a_csv(40), "b.csv": a_csv(30)}), b'\xef\xbb\xbfa;b\r\n1,5;"x\r\ny"\r\n'),
     "message": (_a_message(), _a_message("in/../../etc/churn_data_2025_13.csv"), _a_message(body="[]")),
     "config": (_CONFIG.encode(), b'[[models]]\nname = "a"\nbucket = "gs://drops/in"\n'),
     "evaluation": (_replies_of_mlflow(_EVALUATION, _FAILURE, {"verdict": "promote", "run": "r"}, {"columns": {}}, "2025-03"),),

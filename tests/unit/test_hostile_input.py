@@ -74,7 +74,11 @@ def test_names_in_an_archive_cannot_forge_lines(name: str, capsys: pytest.Captur
 def test_number_that_no_machine_holds_is_no_evaluation(number: str) -> None:
     """Python reads it from JSON, and fails where it is used."""
     text = json.dumps({"format": 1, "run_key": "k", "attempt": 1, "holdout": {"rows": 0}, "candidate": {}, "champion": None})
-    document: Any = json.loads(text.replace('"rows": 0', f'"rows": {number}').replace('"candidate": {}', f'"candidate": {{"metrics": {{"a": {number}}}}}'))
+    document: Any = json.loads(
+        text.replace('"rows": 0', f'"rows": {number}').replace(
+            '"candidate": {}', f'"candidate": {{"metrics": {{"a": {number}}}}}'
+        )
+    )
     with pytest.raises(ValueError, match=r"evaluation\.json cannot be read"):
         parse_evaluation(document)
 
