@@ -12,6 +12,7 @@ from benchmarks.evaluation import measure_evaluation
 from benchmarks.google import measure_listing, measure_messages, measure_upload
 from benchmarks.large import measure_large
 from benchmarks.machine import description
+from benchmarks.overload import measure_overload
 from benchmarks.soak import measure_soak
 
 Measure = Callable[[Path], Mapping[str, float]]
@@ -29,7 +30,11 @@ BENCHMARKS: Mapping[str, Measure] = {
 
 def slow(options: argparse.Namespace) -> Mapping[str, Measure]:
     """What takes many minutes or gigabytes, so only by name."""
-    return {"large": measure_large, "soak": partial(measure_soak, minutes=options.minutes)}
+    return {
+        "large": measure_large,
+        "overload": partial(measure_overload, drops=options.drops),
+        "soak": partial(measure_soak, minutes=options.minutes),
+    }
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +42,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what README states.")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--minutes", type=float, default=60.0, help="of `soak`")
+    parser.add_argument("--drops", type=int, default=2000, help="of `overload`")
     options = parser.parse_args(arguments)
     known = {**BENCHMARKS, **slow(options)}
     if unknown := set(options.names) - set(known):

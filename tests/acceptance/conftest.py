@@ -1,5 +1,8 @@
 """Fixtures of the acceptance tier: workspaces whose processes end with the test."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,3 +35,33 @@ def make_workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[M
 def workspace(make_workspace: MakeWorkspace) -> Workspace:
     """A workspace with a fast model."""
     return make_workspace(training={"estimator": "logistic_regression"})
+
+
+@pytest.fixture(scope="session")
+def light_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the compiled pipelines of `light_pipelines`."""
+    folder = tmp_path_factory.mktemp("light-pipelines")
+    subprocess.run([sys.executable, "-m", "tests.acceptance.light_pipelines", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fresh_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without anything in it; making one takes ten times as long as anything that is done with it here."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    script = "import sys; from trainer_daemon.adapters.registry.operations import Operations; Operations(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", script, f"sqlite:///{path}"], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def light_workspace(make_workspace: MakeWorkspace, light_pipelines: Path, fresh_mlflow: Path) -> MakeWorkspace:
+    """Makes a workspace whose runs execute a light pipeline, `obeying` unless another is named; MLflow is there already."""
+
+    def make(pipeline: str = "obeying", **model: Any) -> Workspace:  # noqa: ANN401 - any key
+        workspace = make_workspace(training={"pipeline": str(light_pipelines / f"{pipeline}.yaml")}, **model)
+        (workspace.root / "var").mkdir()
+        shutil.copy(fresh_mlflow, workspace.root / "var" / "mlflow.db")
+        return workspace
+
+    return make

@@ -66,6 +66,7 @@ class Advance:
     Attributes:
         outcome: What the run left, when it was trained.
         retry_at: When a run that is queued again may start.
+        excused: It failed through no fault of its own, so that it costs no attempt.
     """
 
     run: Run
@@ -74,6 +75,7 @@ class Advance:
     outcome: Outcome | None = None
     retry_at: datetime | None = None
     next_attempt: bool = False
+    excused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,15 @@ from typing import assert_never
 from trainer_daemon.policy import approval
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.failures import is_full_disk
 from trainer_daemon.policy.observations import Champion, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.policy.plan import ModelPolicy, Pending, plan
 from trainer_daemon.policy.promotion import Case, judge
 from trainer_daemon.policy.runs import OPEN, Run, RunState
 
 RETRY_BACKOFF_S_MAX = 900.0
+CLOCK_SKEW_MAX = timedelta(seconds=60)
+"""What the clocks of two replicas may differ by without either having been set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,12 +227,16 @@ def _follow(run: Run, snapshot: Snapshot) -> Action:
 def _failed(run: Run, observation: Observation, snapshot: Snapshot) -> Action:
     failure = snapshot.outcome.failure if snapshot.outcome else None
     if failure is None or failure.attempt != run.attempt:
-        return Advance(run=run, to=RunState.FAILED, why=observation.reason or "the orchestrator gives no reason")
+        return _fail(run, observation.reason or "the orchestrator gives no reason")
     if failure.kind == "drop_changed":
         return _changed(run, failure, snapshot)
     if failure.kind == "bad_drop":
         return _quarantine(run, failure, snapshot)
-    return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
+    return _fail(run, f"{failure.step}: {failure.reason}")
+
+
+def _fail(run: Run, why: str) -> Advance:
+    return Advance(run=run, to=RunState.FAILED, why=why, excused=is_full_disk(why))
 
 
 def _changed(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
@@ -316,4 +323,9 @@ def _start(snapshot: Snapshot, now: datetime) -> Action:
 def _next_queued(snapshot: Snapshot, now: datetime) -> Run | None:
     """The first of the backlog when it is ready; the order is kept, so nobody overtakes a run that waits for its retry."""
     first = next((run for run in snapshot.runs if run.state is RunState.QUEUED), None)
-    return first if first is not None and first.ready_at <= now else None
+    return first if first is not None and _is_ready(first, now) else None
+
+
+def _is_ready(run: Run, now: datetime) -> bool:
+    """Whether its backoff is over. A clock that shows a time before the backoff began was set back: nobody knows, so it is."""
+    return run.ready_at <= now or now < run.updated_at - CLOCK_SKEW_MAX

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.failures import is_full_disk
 
 LATEST = "0002"
 """Newest migration; a test holds it against the scripts, so that a daemon need not import Alembic to know."""
@@ -92,7 +93,8 @@ def translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except OperationalError as exc:
-        msg = f"ledger: {exc.orig}"
+        advice = "; make room on its disk, nothing is lost meanwhile" if is_full_disk(str(exc.orig)) else ""
+        msg = f"ledger: {exc.orig}{advice}"
         raise TemporaryError(msg) from exc
     except DBAPIError as exc:
         msg = f"ledger: {exc.orig}"
