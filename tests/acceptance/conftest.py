@@ -56,10 +56,11 @@ def fresh_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def light_workspace(make_workspace: MakeWorkspace, light_pipelines: Path, fresh_mlflow: Path) -> MakeWorkspace:
-    """Makes a workspace whose runs execute a light pipeline, `obeying` unless another is named; MLflow is there already."""
+    """Makes a workspace whose runs execute `obeying`, `registering` or `hello`; MLflow is there already."""
 
     def make(pipeline: str = "obeying", **model: Any) -> Workspace:  # noqa: ANN401 - any key
-        workspace = make_workspace(training={"pipeline": str(light_pipelines / f"{pipeline}.yaml")}, **model)
+        named = pipeline if pipeline == "hello" else str(light_pipelines / f"{pipeline}.yaml")
+        workspace = make_workspace(training={"pipeline": named}, **model)
         (workspace.root / "var").mkdir()
         shutil.copy(fresh_mlflow, workspace.root / "var" / "mlflow.db")
         return workspace

@@ -10,7 +10,7 @@ import psutil
 from tests.acceptance.harness import Workspace, pause, wait_until
 from tests.acceptance.registry_view import look_at
 
-PATIENCE_S = 600.0
+PATIENCE_S = 1500.0
 DECIDED = {"PROMOTED", "REJECTED"}
 
 

@@ -57,9 +57,7 @@ def test_full_disk_of_the_ledger_is_said_and_outlived(
     wait_until(lambda: decided(workspace) == 1, "the first drop is decided on", PATIENCE_S)
     ballast = fill(disk)
     workspace.drop("churn_data_2025_05.csv", "a,Churn\nplain,2\n")
-    wait_until(lambda: workspace.logged("reconcile_deferred"), "the daemon says so", PATIENCE_S)
-    (reason,) = {line["reason"] for line in workspace.logged("reconcile_deferred")}
-    assert reason.startswith("ledger: database or disk is full; make room")
+    wait_until(lambda: put_off(workspace, "ledger: database or disk is full; make room"), "the daemon says so", PATIENCE_S)
     ballast.unlink()
     wait_until(lambda: decided(workspace) == 2, "the second drop is decided on", PATIENCE_S)
     finish(workspace, states=["REJECTED", "REJECTED"])
@@ -80,7 +78,7 @@ def test_full_disk_of_the_runs_is_said_and_costs_no_attempt(
     assert failed["severity"] == "WARNING"
     assert "No space left on device" in failed["reason"]
     ballast = fill(disk)
-    wait_until(lambda: starts_put_off(workspace), "no run is started", PATIENCE_S)
+    wait_until(lambda: put_off(workspace, "cannot start run"), "no run is started", PATIENCE_S)
     workspace.drop("churn_data_2025_05.csv", "a,Churn\nplain,1\n")
     ballast.unlink()
     (disk / "half").unlink()
@@ -88,10 +86,10 @@ def test_full_disk_of_the_runs_is_said_and_costs_no_attempt(
     finish(workspace, states=["REJECTED", "REJECTED"])
 
 
-def starts_put_off(workspace: Workspace) -> list[str]:
-    """What was said of runs that could not be started."""
+def put_off(workspace: Workspace, beginning: str) -> list[str]:
+    """Sentences of the log that say what waits for room."""
     told = [line["reason"] for line in workspace.logged("reconcile_deferred")]
-    return [reason for reason in told if reason.startswith("cannot start run") and "make room" in reason]
+    return [reason for reason in told if reason.startswith(beginning) and "make room" in reason]
 
 
 def decided(workspace: Workspace) -> int:

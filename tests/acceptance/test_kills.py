@@ -32,7 +32,7 @@ def name_of(month: str) -> str:
     return f"churn_data_{month}.csv"
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(int(2 * PATIENCE_S))
 def test_kills_on_one_machine(light_workspace: MakeWorkspace, mlflow_server: MlflowServer) -> None:
     """Of the daemon, of its children - runs, their steps, the process for MLflow - all or one, and of the MLflow server."""
     top = f'[mlflow]\ntracking_uri = "{mlflow_server.uri}"\ncall_timeout_s = 15'
@@ -59,7 +59,7 @@ def test_kills_on_one_machine(light_workspace: MakeWorkspace, mlflow_server: Mlf
     require_exactly_once(workspace, MONTHS, mlflow_server.uri)
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(int(2 * PATIENCE_S))
 def test_kills_beside_servers(
     light_workspace: MakeWorkspace, mlflow_server: MlflowServer, google_cloud: GoogleCloud, kfp_server: KfpServer
 ) -> None:

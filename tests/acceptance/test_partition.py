@@ -109,7 +109,7 @@ def wait_until_told(workspace: Workspace, words: str) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_partition_loses_and_repeats_nothing(make_workspace: MakeWorkspace, away: tuple[KfpServer, GcsServer]) -> None:
+def test_partition_loses_and_repeats_nothing(light_workspace: MakeWorkspace, away: tuple[KfpServer, GcsServer]) -> None:
     """From everything while a run is under way; while one is to be submitted; and from the replies only."""
     from google.cloud import storage
 
@@ -118,7 +118,7 @@ def test_partition_loses_and_repeats_nothing(make_workspace: MakeWorkspace, away
         client.create_bucket(BUCKET)
     orchestrator = f'kind = "kubeflow"\nhost = "{kfp.host}"\nimage = "trainer:1"\nrequest_timeout_s = {REQUEST_TIMEOUT_S}'
     top = f'[http]\nlisten = "{address}"\n[orchestrator]\n{orchestrator}'
-    workspace = make_workspace(top=top, bucket=f"gs://{BUCKET}", listing_interval_s=1.0, training={"pipeline": "hello"})
+    workspace = light_workspace("hello", top=top, bucket=f"gs://{BUCKET}", listing_interval_s=1.0)
     kfp.hold_runs()
     workspace.start()
     upload(1)

@@ -17,6 +17,8 @@ from trainer_daemon.demo_stage import Stage
 from trainer_daemon.policy.promises import Seen, Upload
 
 _IDLE_S = 60.0
+_CALL_S = 300.0
+"""Of a machine that is busy with the drill itself."""
 _UNFORESEEN = frozenset({"reconcile_crashed"})
 
 
@@ -33,8 +35,7 @@ class Views:
         self._stage = stage
         self._session = session
         self.model = model
-        mlflow = session.settings.mlflow
-        self._registry = Worker(tracking_uri=mlflow.tracking_uri, call_timeout_s=mlflow.call_timeout_s, idle_s=_IDLE_S)
+        self._registry = Worker(tracking_uri=session.settings.mlflow.tracking_uri, call_timeout_s=_CALL_S, idle_s=_IDLE_S)
 
     def close(self) -> None:
         """End the process that looks at MLflow."""

@@ -106,6 +106,11 @@ def translated() -> Iterator[None]:
 
 
 def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
-    """As many keys at a time as one statement may name."""
+    """As many keys at a time as one statement may name; the last is repeated until their number is a power of two.
+
+    Each number of keys is another statement, and drivers keep the statements that they have prepared: a bucket that grows by one
+    drop at a time would fill megabytes with them.
+    """
     for start in range(0, len(keys), KEYS_PER_QUERY):
-        yield list(keys[start : start + KEYS_PER_QUERY])
+        some = list(keys[start : start + KEYS_PER_QUERY])
+        yield some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
