@@ -3,6 +3,7 @@
 import random
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.acceptance.kills import PATIENCE_S, Part, Storm, kill_children, kill_
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
 from tests.emulators.mlflow_server import MlflowServer
+from tests.emulators.postgres import PostgresServer
 
 MONTHS = [f"{2020 + number // 12}-{number % 12 + 1:02}" for number in range(30)]
 SEED = 7
@@ -59,12 +61,25 @@ def test_kills_on_one_machine(light_workspace: MakeWorkspace, mlflow_server: Mlf
     require_exactly_once(workspace, MONTHS, mlflow_server.uri)
 
 
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    """One that no other test uses."""
+    with closing(PostgresServer(tmp_path)) as server:
+        server.start()
+        yield server
+
+
 @pytest.mark.timeout(int(2 * PATIENCE_S))
 def test_kills_beside_servers(
-    light_workspace: MakeWorkspace, mlflow_server: MlflowServer, google_cloud: GoogleCloud, kfp_server: KfpServer
+    light_workspace: MakeWorkspace,
+    mlflow_server: MlflowServer,
+    google_cloud: GoogleCloud,
+    kfp_server: KfpServer,
+    postgres: PostgresServer,
 ) -> None:
-    """Of the daemon, Kubeflow Pipelines, Pub/Sub, Cloud Storage and MLflow."""
+    """Of the daemon, PostgreSQL, Kubeflow Pipelines, Pub/Sub, Cloud Storage and MLflow."""
     sections = [
+        f'ledger = "{postgres.url()}"',
         f'[mlflow]\ntracking_uri = "{mlflow_server.uri}"\ncall_timeout_s = 15',
         f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp_server.host}"\nimage = "trainer:1"\nrequest_timeout_s = 10',
     ]
@@ -75,9 +90,10 @@ def test_kills_beside_servers(
         "kfp": Part(kill=kfp_server.kill, start=kfp_server.start),
         "pubsub": Part(kill=google_cloud.pubsub.kill, start=google_cloud.pubsub.start),
         "gcs": Part(kill=google_cloud.gcs.kill, start=google_cloud.gcs.start),
+        "ledger": Part(kill=postgres.kill, start=postgres.start),
         "mlflow": Part(kill=mlflow_server.kill, start=mlflow_server.launch),
     }
-    victims = ["daemon", "kfp", "pubsub", "gcs", "daemon", "mlflow", "kfp", "pubsub", "gcs", "daemon"]
+    victims = ["daemon", "ledger", "kfp", "pubsub", "ledger", "gcs", "mlflow", "daemon", "kfp", "ledger", "pubsub", "daemon"]
     workspace.start()
     wait_until(lambda: workspace.logged("stream_opened"), "the stream opens", PATIENCE_S)
     storm = Storm(

@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, inspect, make_url, select, text
+from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make_url, select
 
-from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, LATEST, translated
+from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
+from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
 from trainer_daemon.adapters.ledger.tables import champions, decisions, events, runs, transitions
@@ -133,10 +134,10 @@ def open_history(url: str) -> History | None:
     if engine is None:
         return None
     with translated(), engine.connect() as connection:
-        made = inspect(connection).has_table("alembic_version")
-        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
-    if version is None:
+        version = schema_version(connection)
+    if version != LATEST:
         engine.dispose()
+    if not version:
         return None
     if version != LATEST:
         msg = f"the ledger is of version {version}, this program reads {LATEST}: use the version of the daemon that writes it"
@@ -147,8 +148,10 @@ def open_history(url: str) -> History | None:
 def _reading_engine(url: str) -> Engine | None:
     """An engine that cannot write; None when a SQLite file is missing, which connecting would otherwise create."""
     where = make_url(url)
-    if not where.drivername.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+    if not is_sqlite(url):
+        from trainer_daemon.adapters.ledger.postgres import bounded_engine
+
+        return bounded_engine(url, execution_options={"postgresql_readonly": True})
     path = Path(where.database or "")
     if not path.is_file():
         return None

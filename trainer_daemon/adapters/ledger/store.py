@@ -1,6 +1,7 @@
 """The ledger: every write of the daemon, each in one transaction, each refused when it no longer fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from trainer_daemon.adapters.ledger.database import translated
+from trainer_daemon.adapters.ledger.database import repeated, translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
@@ -52,21 +53,29 @@ class Ledger(LedgerReader):
     when a row is no longer in the state that the caller decided for.
     """
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with translated(), self._engine.begin() as connection:
+            yield connection
+
     # events
 
+    @repeated
     def record(self, batch: Sequence[Event | Rejection], now: datetime) -> list[bool]:
         """Write down durably what was received; for each, whether it was new. Only after this may a source acknowledge."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             return receive(connection, batch, now)
 
+    @repeated
     def settle(self, event: Event, *, outcome: str, why: str) -> None:
         """Close an event that starts nothing."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _close_event(connection, event.id, outcome=outcome, why=why, run_key="")
 
+    @repeated
     def enqueue(self, event: Event, proposal: Proposal, *, attempts_max: int, now: datetime) -> Run:
         """Put the run that an event starts into the backlog and close the event."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             values = {
                 "key": proposal.key,
                 "sequence": next_number(connection, runs.c.sequence),
@@ -88,9 +97,10 @@ class Ledger(LedgerReader):
             _close_event(connection, event.id, outcome="queued", why="", run_key=proposal.key)
         return self.run(proposal.key)
 
+    @repeated
     def revive(self, event: Event, run: Run, *, why: str, now: datetime) -> Run:
         """Queue a run again that had ended without a decision and close the event."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             move = _Move(to=RunState.QUEUED, attempt=run.attempt + 1, why=why, at=now, by=event.by or DAEMON)
             _move(connection, run, move, Change(extra_attempt=True, ready_at=now, error=""))
             _close_event(connection, event.id, outcome="queued", why=why, run_key=run.key)
@@ -98,13 +108,15 @@ class Ledger(LedgerReader):
 
     # runs
 
+    @repeated
     def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
         """Move a run to another state, if it still is in the state and attempt that the caller saw."""
         change = change or Change()
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _move(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
         return self.run(run.key)
 
+    @repeated
     def record_decision(self, run: Run, decision: Decision, evaluation: Mapping[str, Any], now: datetime) -> None:
         """Write a decision down before anybody acts on it."""
         row = {
@@ -117,10 +129,11 @@ class Ledger(LedgerReader):
             "evaluation": plain_json(evaluation),
             "at": now,
         }
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _require_state(connection, run)
             connection.execute(insert(decisions).values(row))
 
+    @repeated
     def answer(self, run: Run, answer: Answer) -> None:
         """Write down what a person says to a promotion that waits; the daemon acts on it.
 
@@ -128,7 +141,7 @@ class Ledger(LedgerReader):
             StaleStateError: It waits no longer, or somebody has answered already.
         """
         try:
-            with translated(), self._engine.begin() as connection:
+            with self._writing() as connection:
                 _require_state(connection, run)
                 row = {"approved": answer.approved, "by": answer.by, "reason": answer.reason, "at": answer.at}
                 connection.execute(insert(answers).values(run_key=run.key, attempt=run.attempt, **row))
@@ -136,9 +149,10 @@ class Ledger(LedgerReader):
             msg = f"somebody has answered about run {run.name} already"
             raise StaleStateError(msg) from exc
 
+    @repeated
     def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
         """The alias was moved to the run's version: state and champion in one transaction."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _move(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
             _add_champion(connection, run.model, champion, cause="promoted", now=now)
         return self.run(run.key)
@@ -151,6 +165,7 @@ class Ledger(LedgerReader):
         """
         self.doom(run, RunState.CANCELED, reason)
 
+    @repeated
     def doom(self, run: Run, ending: RunState, reason: str) -> None:
         """Write down that a run is to end, before anything is done about it; nothing revokes that.
 
@@ -160,9 +175,10 @@ class Ledger(LedgerReader):
         retryable = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt < runs.c.attempts_max)
         alive = and_(runs.c.key == run.key, or_(runs.c.state.in_([state.value for state in LIVE]), retryable))
         values = {"ending": ending.value, "ending_reason": reason}
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
 
+    @repeated
     def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
         """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
 
@@ -172,19 +188,21 @@ class Ledger(LedgerReader):
         mine = and_(
             events.c.model == model, events.c.uri == drop.uri, events.c.checksum == drop.checksum, events.c.kind == "drop"
         )
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             if not connection.execute(update(events).where(mine).values(outcome="quarantined", why=why)).rowcount:
                 msg = f"{drop.ref} is not known"
                 raise StaleStateError(msg)
 
+    @repeated
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
         """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _add_champion(connection, model, champion or Champion(version=""), cause=cause, now=now)
 
+    @repeated
     def set_baseline(self, model: str, *, listed: int, now: datetime) -> None:
         """The model's bucket has been listed completely once."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             if connection.execute(select(baselines.c.model).where(baselines.c.model == model)).first() is None:
                 connection.execute(insert(baselines).values(model=model, listed=listed, at=now))
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
     naming_convention={
@@ -45,6 +46,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def ordered(kind: String) -> TypeEngine[str]:
+    """A text that is sorted, or compared by more than equality: by its bytes on every database, in any of its locales."""
+    return kind.with_variant(type(kind)(kind.length, collation="C"), "postgresql")
 
 
 events = Table(
@@ -84,10 +90,10 @@ drops = Table(
     "current_drop",
     metadata,
     Column("model", Text, primary_key=True),
-    Column("uri", Text, primary_key=True),
+    Column("uri", ordered(Text()), primary_key=True),
     Column("generation", Text, nullable=False),
     Column("checksum", Text, nullable=False),
-    Column("period", String(7), nullable=False),
+    Column("period", ordered(String(7)), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("signature", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
@@ -101,7 +107,7 @@ runs = Table(
     Column("key", String(64), primary_key=True),
     Column("sequence", BigInteger, nullable=False, unique=True),
     Column("model", Text, nullable=False),
-    Column("period", String(7), nullable=False),
+    Column("period", ordered(String(7)), nullable=False),
     Column("state", String(20), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("attempts_max", Integer, nullable=False),
