@@ -83,12 +83,21 @@ def kill_daemon(workspace: Workspace) -> None:
     workspace.children[-1].wait(10)
 
 
-def require_exactly_once(workspace: Workspace, months: Sequence[str], mlflow_uri: str) -> None:
-    """One run per drop, one version per run, one champion, no bug met, no process left."""
+def require_exactly_once(workspace: Workspace, months: Sequence[str], mlflow_uri: str, executed: Sequence[str]) -> None:
+    """One run per drop, also where it was executed, one version per run, one champion, no bug met, no process left.
+
+    Args:
+        workspace: Its daemon was stopped.
+        months: Of the drops.
+        mlflow_uri: Where versions are.
+        executed: Names of the runs that the orchestrator had, one per attempt.
+    """
     status = workspace.status()
     runs = status["runs"]
     assert Counter(run["period"] for run in runs) == Counter(months)
     assert {run["state"] for run in runs} <= DECIDED
+    attempts = [f"{run['name'].rpartition('-')[0]}-{number}" for run in runs for number in range(1, run["attempt"] + 1)]
+    assert Counter(executed) == Counter(attempts)
     registry, keys = look_at(mlflow_uri), Counter(run["key"] for run in runs)
     assert Counter(tags["trainer.run_key"] for tags in registry.versions.values()) == keys
     assert Counter(registry.run_keys) == keys

@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import wait_until
 from tests.acceptance.kills import PATIENCE_S, Part, Storm, kill_children, kill_daemon, require_exactly_once
+from tests.acceptance.test_overload import runs_of
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
 from tests.emulators.mlflow_server import MlflowServer
@@ -58,7 +59,8 @@ def test_kills_on_one_machine(light_workspace: MakeWorkspace, mlflow_server: Mlf
     storm.blow(MONTHS)
     workspace.children[-1].send_signal(signal.SIGTERM)
     assert workspace.children[-1].wait(20) == 0
-    require_exactly_once(workspace, MONTHS, mlflow_server.uri)
+    executed = [path.parent.name for path in (workspace.root / "var" / "runs").glob("*/request.json")]
+    require_exactly_once(workspace, MONTHS, mlflow_server.uri, executed)
 
 
 @pytest.fixture
@@ -108,4 +110,4 @@ def test_kills_beside_servers(
     wait_until(lambda: google_cloud.counts()["backlog"] == 0, "everything is acknowledged", PATIENCE_S)
     workspace.children[-1].send_signal(signal.SIGTERM)
     assert workspace.children[-1].wait(20) == 0
-    require_exactly_once(workspace, MONTHS, mlflow_server.uri)
+    require_exactly_once(workspace, MONTHS, mlflow_server.uri, [run["display_name"] for run in runs_of(kfp_server)])

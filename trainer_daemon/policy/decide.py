@@ -15,8 +15,6 @@ from trainer_daemon.policy.promotion import Case, judge
 from trainer_daemon.policy.runs import OPEN, Run, RunState
 
 RETRY_BACKOFF_S_MAX = 900.0
-CLOCK_SKEW_MAX = timedelta(seconds=60)
-"""What the clocks of two replicas may differ by without either having been set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,9 +321,4 @@ def _start(snapshot: Snapshot, now: datetime) -> Action:
 def _next_queued(snapshot: Snapshot, now: datetime) -> Run | None:
     """The first of the backlog when it is ready; the order is kept, so nobody overtakes a run that waits for its retry."""
     first = next((run for run in snapshot.runs if run.state is RunState.QUEUED), None)
-    return first if first is not None and _is_ready(first, now) else None
-
-
-def _is_ready(run: Run, now: datetime) -> bool:
-    """Whether its backoff is over. A clock that shows a time before the backoff began was set back: nobody knows, so it is."""
-    return run.ready_at <= now or now < run.updated_at - CLOCK_SKEW_MAX
+    return first if first is not None and first.is_ready(now) else None
