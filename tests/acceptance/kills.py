@@ -11,6 +11,8 @@ from tests.acceptance.harness import Workspace, pause, wait_until
 from tests.acceptance.registry_view import look_at
 
 PATIENCE_S = 1500.0
+_BEHIND = 4
+"""So many more drops than have been decided on are there before a kill, and each kill may have taken a line of the log."""
 DECIDED = {"PROMOTED", "REJECTED"}
 
 
@@ -47,6 +49,7 @@ class Storm:
             batch = months[number :: len(self.victims)]
             half = len(batch) if victim == self.away else len(batch) // 2
             self._upload(batch[:half])
+            self._keep_pace(number * len(months) // len(self.victims) - number - _BEHIND)
             pause(moments.uniform(0.1, 3.0))
             self.parts[victim].kill()
             pause(moments.uniform(0.0, 1.0))
@@ -58,10 +61,18 @@ class Storm:
         for month in months:
             self.upload(month)
 
+    def _keep_pace(self, drops: int) -> None:
+        """Kills are spread over the work, however slow the machine is."""
+        wait_until(lambda: self._told() >= drops, f"{drops} drops are decided on", PATIENCE_S, every_s=0.2)
+
+    def _told(self) -> int:
+        """How many drops the log says were decided on."""
+        told = self.workspace.logged("candidate_promoted") + self.workspace.logged("candidate_rejected")
+        return len({line["drop"] for line in told})
+
     def _settled(self, drops: int) -> bool:
         """Asked of the log first, which costs nothing; each kill may have taken one line of it."""
-        told = self.workspace.logged("candidate_promoted") + self.workspace.logged("candidate_rejected")
-        if len({line["run"] for line in told}) < drops - len(self.victims):
+        if self._told() < drops - len(self.victims):
             return False
         runs = self.workspace.status()["runs"]
         return len(runs) >= drops and all(run["state"] in DECIDED for run in runs)

@@ -39,7 +39,7 @@ class Clock:
         site = file.with_suffix(".site")
         site.mkdir()
         (site / "sitecustomize.py").write_text(_START)
-        monkeypatch.setenv("PYTHONPATH", str(site))
+        monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
         monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(file))
         monkeypatch.setenv("FAKETIME_CACHE_DURATION", "1")
         monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")  # a clock that is set leaves it alone
