@@ -9,7 +9,8 @@ Why a crash at any instruction converges. Each round performs one action: one si
 that order. The next round, in this process or the next, looks at everything again, so only a crash between an effect
 and its ledger write matters:
 
-* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it.
+* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it. That it takes a
+  slot was written before, so that no other model, in whichever process, takes the same one; it keeps it until it moves.
 * cancel, then SUPERSEDED or CANCELED: that the run is to end was written down before, and nothing revokes it, not even the
   same bytes coming back meanwhile; cancelling a terminal run is no error. A run that is still QUEUED is cancelled, too: its
   submission may be what the crash came after.
@@ -137,7 +138,7 @@ class Reconciler:
             case Submit():
                 self._submit(action, now)
             case Condemn():
-                self._ledger.condemn(action.run.model, action.drop, action.why)
+                self._ledger.condemn(action.run.model, action.drop, why=action.why, now=now)
                 self._log.error("drop_quarantined", drop=action.drop.ref, found_by=action.run.name, reason=action.why)
             case Doom():
                 self._ledger.doom(action.run, action.ending, action.why)
@@ -187,7 +188,7 @@ class Reconciler:
     def _submit(self, action: Submit, now: datetime) -> None:
         run = action.run
         with self._slots.lock:
-            if self._slots.free() <= 0:
+            if not self._slots.take(run, self._ledger):
                 return
             submission = self._orchestrator.submit(self._request(run, action.champion))
             champion = action.champion.version if action.champion else ""
@@ -254,6 +255,7 @@ class Reconciler:
             next_attempt=action.next_attempt,
             # it did not fail, or not through its own fault, so it costs none
             extra_attempt=action.excused or (action.next_attempt and run.state is not RunState.FAILED),
+            is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         self._log_advance(action)

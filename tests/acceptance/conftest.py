@@ -1,5 +1,6 @@
 """Fixtures of the acceptance tier: workspaces whose processes end with the test."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,19 +10,29 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.furniture import furnish
 from tests.acceptance.harness import Workspace
 
 MakeWorkspace = Callable[..., Workspace]
 
 
+@pytest.fixture(scope="session")
+def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a first start leaves, one for all workers of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    return furnish((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "furniture")
+
+
 @pytest.fixture
-def make_workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeWorkspace]:
+def make_workspace(tmp_path: Path, furniture: Path, request: pytest.FixtureRequest) -> Iterator[MakeWorkspace]:
     """Makes a workspace; keyword arguments are keys of its model. A failing test shows the end of the daemon's log."""
     made: list[Workspace] = []
 
     def make(**model: Any) -> Workspace:  # noqa: ANN401 - any key
         top = model.pop("top", "")
-        made.append(Workspace(tmp_path / f"workspace-{len(made)}", model=model, top=top))
+        root = tmp_path / f"workspace-{len(made)}"
+        shutil.copytree(furniture, root / "var")
+        made.append(Workspace(root, model=model, top=top))
         return made[-1]
 
     yield make
@@ -45,24 +56,12 @@ def light_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def fresh_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without anything in it; making one takes ten times as long as anything that is done with it here."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    script = "import sys; from trainer_daemon.adapters.registry.operations import Operations; Operations(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", script, f"sqlite:///{path}"], check=True, capture_output=True)
-    return path
-
-
 @pytest.fixture
-def light_workspace(make_workspace: MakeWorkspace, light_pipelines: Path, fresh_mlflow: Path) -> MakeWorkspace:
-    """Makes a workspace whose runs execute `obeying`, `registering` or `hello`; MLflow is there already."""
+def light_workspace(make_workspace: MakeWorkspace, light_pipelines: Path) -> MakeWorkspace:
+    """Makes a workspace whose runs execute `obeying`, `registering` or `hello`."""
 
     def make(pipeline: str = "obeying", **model: Any) -> Workspace:  # noqa: ANN401 - any key
         named = pipeline if pipeline == "hello" else str(light_pipelines / f"{pipeline}.yaml")
-        workspace = make_workspace(training={"pipeline": named}, **model)
-        (workspace.root / "var").mkdir()
-        shutil.copy(fresh_mlflow, workspace.root / "var" / "mlflow.db")
-        return workspace
+        return make_workspace(training={"pipeline": named}, **model)
 
     return make

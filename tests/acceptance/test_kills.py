@@ -22,9 +22,9 @@ SEED = 7
 
 
 @pytest.fixture
-def mlflow_server(tmp_path: Path, fresh_mlflow: Path) -> Iterator[MlflowServer]:
+def mlflow_server(tmp_path: Path, furniture: Path) -> Iterator[MlflowServer]:
     """A real one."""
-    server = MlflowServer(tmp_path, fresh_mlflow)
+    server = MlflowServer(tmp_path, furniture / "mlflow.db")
     server.start()
     yield server
     server.kill()

@@ -21,9 +21,9 @@ MOVE = b'"alias": "champion"'
 
 
 @pytest.fixture
-def gate(tmp_path: Path, fresh_mlflow: Path) -> Iterator[Gate]:
+def gate(tmp_path: Path, furniture: Path) -> Iterator[Gate]:
     """In front of a real MLflow server."""
-    server = MlflowServer(tmp_path, fresh_mlflow)
+    server = MlflowServer(tmp_path, furniture / "mlflow.db")
     server.start()
     gate = Gate(server.port)
     gate.start()

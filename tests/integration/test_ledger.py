@@ -112,7 +112,7 @@ def test_model_has_one_open_run(ledger: Ledger) -> None:
     ledger.advance(march, RunState.RUNNING, why="submitted", now=NOW)
     with pytest.raises(StaleStateError, match="another open run"):
         ledger.advance(may, RunState.RUNNING, why="submitted", now=NOW)
-    assert ledger.open_runs([MODEL]) == 1
+    assert ledger.occupied([MODEL]) == 1
 
 
 def test_backlog_is_by_period_then_arrival(ledger: Ledger) -> None:

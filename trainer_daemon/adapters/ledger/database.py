@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
+from trainer_daemon.adapters.ledger.clock import define_clock
 from trainer_daemon.adapters.ledger.migrating import migrate
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.failures import is_full_disk
@@ -77,7 +78,8 @@ def is_sqlite(url: str) -> bool:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection has no common type
-    """Write-ahead log with full synchronisation: a row that was committed survives a power cut."""
+    """Write-ahead log with full synchronisation: a row that was committed survives a power cut. And a clock for leases."""
+    define_clock(connection)
     connection.isolation_level = None  # transactions begin where _begin_immediately says, not where the driver guesses
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_S * 1000}"):
         connection.execute(f"PRAGMA {pragma}")

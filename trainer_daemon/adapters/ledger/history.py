@@ -1,7 +1,7 @@
 """What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make_url, select
 
+from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
 from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
+from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
-from trainer_daemon.adapters.ledger.tables import champions, decisions, events, runs, transitions
+from trainer_daemon.adapters.ledger.tables import champions, decisions, events, leases, runs, transitions
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.leases import Lease
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run
 
@@ -84,6 +87,18 @@ class Reign:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What the ledger says about the lease of one model.
+
+    Attributes:
+        is_held: It has not expired by the database's clock; otherwise anybody may take it.
+    """
+
+    lease: Lease
+    is_held: bool
+
+
 class History(LedgerReader):
     """A ledger that exists, opened for reading only; see `open_history`."""
 
@@ -114,6 +129,18 @@ class History(LedgerReader):
         columns = [champions.c[name] for name in Reign.__slots__]
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
+
+    def holding(self, model: str) -> Holding | None:
+        """Who holds a model's lease, or held it last; None where a lock beside the file lets only one daemon use the ledger."""
+        if self._engine.dialect.name == "sqlite":
+            return None
+        query = select(leases, (leases.c.expires_at - ledger_clock()).label("expires_in_s")).where(leases.c.model == model)
+        return next(iter(self._each(query, _holding)), None)
+
+    def waiting(self, endpoints: Sequence[str]) -> tuple[Waiting, ...]:
+        """What waits to be told to each of these endpoints."""
+        with self._reading() as connection:
+            return read_waiting(connection, endpoints)
 
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:
@@ -159,6 +186,11 @@ def _reading_engine(url: str) -> Engine | None:
     return create_engine(
         "sqlite://", poolclass=NullPool, creator=lambda: sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
     )
+
+
+def _holding(row: RowMapping) -> Holding:
+    lease = Lease(model=row["model"], holder=row["holder"], token=row["token"])
+    return Holding(lease=lease, is_held=bool(row["holder"]) and row["expires_in_s"] > 0)
 
 
 def _happening(row: RowMapping) -> Happening:

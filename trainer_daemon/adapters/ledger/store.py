@@ -9,14 +9,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from trainer_daemon.adapters.ledger.database import repeated, translated
-from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.adapters.ledger import queries
+from trainer_daemon.adapters.ledger.database import repeated
+from trainer_daemon.adapters.ledger.leasing import LeasingLedger
+from trainer_daemon.adapters.ledger.notices import Notices
+from trainer_daemon.adapters.ledger.outbox import Outbox
 from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
+from trainer_daemon.policy.notices import about_drop, kind_of_move
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -32,6 +36,7 @@ class Change:
     Attributes:
         reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
         keep_events: No event becomes pending again, not even that of another month: it would begin the same run again.
+        is_news: Who wants to hear of such moves is told of it.
     """
 
     error: str | None = None
@@ -44,19 +49,34 @@ class Change:
     champion_version: str | None = None
     reopen_event: bool = False
     keep_events: bool = False
+    is_news: bool = True
 
 
-class Ledger(LedgerReader):
+class Ledger(LeasingLedger):
     """The daemon's memory, on SQLite or PostgreSQL.
 
     Every method is one transaction. Methods raise TemporaryError when the database cannot answer and StaleStateError
     when a row is no longer in the state that the caller decided for.
+
+    Args:
+        url: Of the database.
+        notices: Written with what they tell; without them nobody is told anything.
     """
 
+    def __init__(self, url: str, notices: Notices | None = None) -> None:
+        super().__init__(url)
+        self.notices = notices or Notices()
+
+    def outbox(self) -> Outbox:
+        """What is to be delivered; lives as long as the ledger."""
+        return Outbox(self._engine, self._reads)
+
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with translated(), self._engine.begin() as connection:
+    def _telling(self) -> Iterator[Connection]:
+        """A transaction that may write notices; whoever delivers them looks when it is committed."""
+        with self._writing() as connection:
             yield connection
+        self.notices.on_written()
 
     # events
 
@@ -109,12 +129,39 @@ class Ledger(LedgerReader):
     # runs
 
     @repeated
+    def take_slot(self, run: Run, *, models: Sequence[str], maximum: int) -> bool:
+        """Before a run is submitted, count it as open if that makes not too many; taken again it is no second one.
+
+        A crash after it leaves the slot with the run, which is still queued, and whose submission is then repeated or given up.
+
+        Args:
+            run: It must still be as the caller saw it.
+            models: Those whose runs count, this one's included.
+            maximum: Of models that are occupied by a run.
+        """
+        others = [model for model in models if model != run.model]
+        with self._writing() as connection:
+            if connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
+                return False
+            _exactly_one(
+                connection, update(runs).where(_as_seen(run)).values(has_slot=True), f"run {run.name} is no longer {run.state}"
+            )
+            return True
+
+    @repeated
     def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
         """Move a run to another state, if it still is in the state and attempt that the caller saw."""
         change = change or Change()
-        with self._writing() as connection:
-            _move(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
+        with self._telling() as connection:
+            self._moved(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
         return self.run(run.key)
+
+    def _moved(self, connection: Connection, run: Run, move: "_Move", change: Change) -> None:
+        """Move a run, and have it told."""
+        _move(connection, run, move, change)
+        kind = kind_of_move(run, move.to, is_over=_is_over(run, move, change))
+        if kind is not None and change.is_news:
+            self.notices.write_move(connection, run, kind, why=move.why, at=move.at)
 
     @repeated
     def record_decision(self, run: Run, decision: Decision, evaluation: Mapping[str, Any], now: datetime) -> None:
@@ -152,8 +199,8 @@ class Ledger(LedgerReader):
     @repeated
     def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
         """The alias was moved to the run's version: state and champion in one transaction."""
-        with self._writing() as connection:
-            _move(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
+        with self._telling() as connection:
+            self._moved(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
             _add_champion(connection, run.model, champion, cause="promoted", now=now)
         return self.run(run.key)
 
@@ -179,7 +226,7 @@ class Ledger(LedgerReader):
             _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
 
     @repeated
-    def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
+    def condemn(self, model: str, drop: DatasetVersion, *, why: str, now: datetime) -> None:
         """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
 
         Raises:
@@ -188,10 +235,11 @@ class Ledger(LedgerReader):
         mine = and_(
             events.c.model == model, events.c.uri == drop.uri, events.c.checksum == drop.checksum, events.c.kind == "drop"
         )
-        with self._writing() as connection:
+        with self._telling() as connection:
             if not connection.execute(update(events).where(mine).values(outcome="quarantined", why=why)).rowcount:
                 msg = f"{drop.ref} is not known"
                 raise StaleStateError(msg)
+            self.notices.write(connection, about_drop(model, drop, why=why, at=now))
 
     @repeated
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
@@ -233,7 +281,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     if move.to not in MOVES[run.state]:
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
-    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
+    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, "has_slot": False, **_columns(run, change)}
     if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:

@@ -1,4 +1,4 @@
-"""On PostgreSQL, what SQLite has by itself or from the first version: texts sorted by their bytes, a history that only grows."""
+"""Leases and slots, for several daemons; on PostgreSQL, texts sorted by their bytes and a history that only grows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,28 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Change no row."""
+    """Add table and column; no row changes."""
+    _create_leases()
+    _add_slots()
     if op.get_bind().dialect.name == "postgresql":
         _sort_by_bytes()
         _refuse_changes_of_history()
+
+
+def _create_leases() -> None:
+    op.create_table(
+        "lease",
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("model", name=op.f("pk_lease")),
+    )
+
+
+def _add_slots() -> None:
+    op.add_column("run", sa.Column("has_slot", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.create_index("ix_run_slot", "run", ["model"], sqlite_where=sa.text("has_slot"), postgresql_where=sa.text("has_slot"))
 
 
 def _sort_by_bytes() -> None:
