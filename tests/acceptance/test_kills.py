@@ -40,10 +40,11 @@ def test_kills_on_one_machine(light_workspace: MakeWorkspace, mlflow_server: Mlf
     """Of the daemon, of its children - runs, their steps, the process for MLflow - all or one, and of the MLflow server."""
     top = f'[mlflow]\ntracking_uri = "{mlflow_server.uri}"\ncall_timeout_s = 15'
     workspace = light_workspace("registering", top=top, attempts_max=50, listing_interval_s=2.0)
+    chance = random.Random(SEED)
     parts = {
         "daemon": Part(kill=lambda: kill_daemon(workspace), start=workspace.start),
         "children": Part(kill=lambda: kill_children(workspace)),
-        "child": Part(kill=lambda: kill_children(workspace, random.Random(SEED))),
+        "child": Part(kill=lambda: kill_children(workspace, chance)),
         "mlflow": Part(kill=mlflow_server.kill, start=mlflow_server.launch),
     }
     victims = ["daemon", "child", "children", "mlflow", "children", "daemon", "child", "children", "daemon", "child"]

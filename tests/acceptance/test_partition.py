@@ -29,8 +29,10 @@ _CLONE_NEWNET = 0x40000000
 @pytest.fixture
 def own_network() -> Iterator[None]:
     """This thread and what it starts are in a network namespace with nothing but a loopback; needs root and iptables."""
-    if os.geteuid() != 0 or not (shutil.which("iptables") and shutil.which("ip")):
-        pytest.skip("needs root, iptables and iproute2")
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if not (shutil.which("iptables") and shutil.which("ip")):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs iptables and iproute2: apt-get install iptables iproute2")
     library = ctypes.CDLL(None, use_errno=True)
     with Path("/proc/thread-self/ns/net").open("rb") as before:
         if library.unshare(_CLONE_NEWNET):
