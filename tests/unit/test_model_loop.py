@@ -71,7 +71,9 @@ def test_waiting_for_a_person_counts_as_idle(wait: Wait, *, idle: bool) -> None:
 def test_backoff_is_looked_at_again_soon_when_the_clock_is_set_back() -> None:
     """What was a few seconds ahead when it was decided may be a day ahead when the sleep begins."""
     reconciler: Any = Waiting(Wait(until=NOW + timedelta(seconds=8)))
-    model = ModelLoop(reconciler, pause_s=lambda _: 60.0, clock=lambda: NOW - timedelta(days=1), log=structlog.get_logger())
+    tenure: Any = Held()
+    behind = NOW - timedelta(days=1)
+    model = ModelLoop(reconciler, tenure, pause_s=lambda _: 60.0, clock=lambda: behind, log=structlog.get_logger())
     model.loop.start()
     try:
         resting = model.loop
