@@ -1,4 +1,4 @@
-"""Runs on this machine while its disk is full: none is started, and one that failed meanwhile says that this may be why."""
+"""Runs on this machine while its disk is full: none is started; one that failed meanwhile says so, and gives its room back."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -42,6 +42,8 @@ class RoomMindingOrchestrator:
         failed = [name for name, observation in found.items() if observation.phase is Phase.FAILED]
         if not failed or not (full := self._full()):
             return found
+        for name in failed:  # what it left is in its own way: the next attempt writes everything again
+            shutil.rmtree(self.workspace / "runs" / name / "artifacts", ignore_errors=True)
         return {**found, **{name: replace(found[name], reason=f"{found[name].reason}; {full}") for name in failed}}
 
     def pause_s(self, looks: int) -> float:

@@ -57,6 +57,7 @@ def decided(workspace: Workspace) -> list[str]:
     return [line["drop"].rpartition("/")[2].partition("#")[0] for line in workspace.logged("candidate_rejected")]
 
 
+@pytest.mark.timeout(1200)
 def test_jumps_of_the_clock_delay_and_repeat_nothing(
     light_workspace: MakeWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

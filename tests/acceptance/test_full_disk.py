@@ -46,6 +46,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+@pytest.mark.timeout(1200)
 def test_full_disk_of_the_ledger_is_said_and_outlived(
     light_workspace: MakeWorkspace, tmp_path: Path, make_disk: MakeDisk
 ) -> None:
@@ -63,6 +64,7 @@ def test_full_disk_of_the_ledger_is_said_and_outlived(
     finish(workspace, states=["REJECTED", "REJECTED"])
 
 
+@pytest.mark.timeout(1200)
 def test_full_disk_of_the_runs_is_said_and_costs_no_attempt(
     light_workspace: MakeWorkspace, tmp_path: Path, make_disk: MakeDisk
 ) -> None:

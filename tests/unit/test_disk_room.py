@@ -23,8 +23,14 @@ def test_full_disk_starts_nothing_and_is_named(tmp_path: Path, monkeypatch: pyte
     orchestrator.submit(REQUEST)
     inner.phases["run"], inner.reasons["run"] = Phase.FAILED, "it ended without a message"
     assert orchestrator.observe(["run"])["run"].reason == "it ended without a message"
+    artifact = tmp_path / "runs" / "run" / "artifacts" / "half-written"
+    artifact.parent.mkdir(parents=True)
+    artifact.touch()
+    assert orchestrator.observe(["run"])
+    assert artifact.exists()
     monkeypatch.setattr(disk_room, "ROOM_MIN_BYTES", EB)
     assert is_full_disk(orchestrator.observe(["run"])["run"].reason)
+    assert not artifact.exists()
     with pytest.raises(TemporaryError, match=r"cannot start run other: No space left .* make room"):
         orchestrator.submit(RunRequest(name="other", pipeline="hello", parameters={}, timeout_s=1.0))
     assert list(inner.requests) == ["run"]
