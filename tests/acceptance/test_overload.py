@@ -1,4 +1,4 @@
-"""Two hundred drops of twenty models at once: never more runs at a time than allowed, each drop once, and memory stays flat."""
+"""A hundred drops of ten models at once: never more runs at a time than allowed, each drop once, and memory stays flat."""
 
 import json
 import time
@@ -14,8 +14,8 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.test_health import ended
 from tests.emulators.kfp_server import KfpServer
 
-MODELS = [f"model-{number:02}" for number in range(20)]
-DROPS_OF_EACH, PARALLEL = 10, 8
+MODELS = [f"model-{number:02}" for number in range(10)]
+DROPS_OF_EACH, PARALLEL = 10, 5
 DROPS = len(MODELS) * DROPS_OF_EACH
 GROWTH_MIB_MAX = 20
 PAUSE_S = 15.0
