@@ -74,6 +74,11 @@ class FencedRegistry:
         self._permit.confirm()
         return self._registry.promote(model, version, expected=expected)
 
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """The same for a person."""
+        self._permit.confirm()
+        return self._registry.move_champion(model, version, expected=expected)
+
     def close(self) -> None:
         """Release what the adapter holds."""
         self._registry.close()

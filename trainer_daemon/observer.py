@@ -103,6 +103,7 @@ class Observer:
             policy=self._policy,
             runs=runs,
             pending=self._pending(event) if event else None,
+            intervention=self._ledger.next_intervention(name),
             current=self._ledger.current(name, uris) if uris else {},
             bad=self._ledger.bad_drops(name, windows) if windows else frozenset(),
             known_champion=known_champion,

@@ -18,12 +18,12 @@ and its ledger write matters:
   and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
   suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
 * tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
+* alias moved for a person, then written down: what was asked for waits until then, see `intervening`.
 
 Writing the ledger first instead would lose the effect in the same crash. Every ledger write names the state and attempt
 it was decided for and must hit exactly one row; if it does not, somebody else moved the run: look again.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,18 +33,24 @@ from typing import Any, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Change, Ledger
-from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.errors import PermanentError, RolledBackError, StaleStateError
+from trainer_daemon.intervening import Intervener
 from trainer_daemon.observer import Observer, Slots
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.answers import barred
 from trainer_daemon.policy.decide import decide
-from trainer_daemon.policy.observations import Champion, Verdict
+from trainer_daemon.policy.interventions import Dismiss, Intervene
+from trainer_daemon.policy.marks import decision_tags
+from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
-from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
 from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
+
+_CIRCUMSTANCES = frozenset({"champion_version", "champion_schema", "drops"})
+"""Who is champion by now, and which upload of the same bytes is read: a crash later both may be others. The key stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +89,7 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
+        self._intervener = Intervener(ledger, registry, self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
         )
@@ -111,9 +118,7 @@ class Reconciler:
         except StaleStateError as exc:
             self._log.info("decision_outdated", reason=str(exc))
         except PermanentError as exc:
-            if not isinstance(action, Submit | Promote | Reject):
-                raise
-            self._fail(action.run, str(exc), now)
+            self._refused(action, exc, now)
         return None
 
     def perform(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one arm per action
@@ -135,6 +140,10 @@ class Reconciler:
                 self._log.info("run_queued", run=run.name, drop=run.drop.ref, reason=action.why)
             case NoteChampion():
                 self._note_champion(action, now)
+            case Intervene():
+                self._intervener.intervene(action, now)
+            case Dismiss():
+                self._intervener.dismiss(action, now)
             case Submit():
                 self._submit(action, now)
             case Condemn():
@@ -201,10 +210,20 @@ class Reconciler:
         else:
             log.info("run_submitted")
 
-    def _fail(self, run: Run, reason: str, now: datetime) -> None:
-        """The other side refused, and would refuse again: the run ends, the next one goes on."""
-        self._ledger.advance(run, RunState.FAILED, why=reason, now=now, change=Change(error=reason, final=True))
-        self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=reason)
+    def _refused(self, action: Action, error: PermanentError, now: datetime) -> None:
+        """The other side refused, and would refuse again: what was tried ends, the next one goes on."""
+        match action:
+            case Promote(run=run, decision=decided) if isinstance(error, RolledBackError):
+                decision = barred(decided, str(error))
+                self._reject(Reject(run=run, decision=decision, why=decision.reasons[0]), now)
+            case Submit(run=run) | Promote(run=run) | Reject(run=run):
+                change = Change(error=str(error), final=True)
+                self._ledger.advance(run, RunState.FAILED, why=str(error), now=now, change=change)
+                self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=str(error))
+            case Intervene(intervention=wish):
+                self._intervener.dismiss(Dismiss(intervention=wish, why=str(error)), now)
+            case _:
+                raise error
 
     def _request(self, run: Run, champion: Champion | None) -> RunRequest:
         """A run that has its model version already only needs its evidence again."""
@@ -221,7 +240,13 @@ class Reconciler:
             **again,
         }
         pipeline = "evaluation" if again else self._model.pipeline
-        return RunRequest(name=run.name, pipeline=pipeline, parameters=parameters, timeout_s=self._model.run_timeout_s)
+        return RunRequest(
+            name=run.name,
+            pipeline=pipeline,
+            parameters=parameters,
+            timeout_s=self._model.run_timeout_s,
+            circumstances=_CIRCUMSTANCES,
+        )
 
     def _end(self, action: End, now: datetime) -> None:
         run = action.run
@@ -337,13 +362,3 @@ class Reconciler:
             champion_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
-
-
-def decision_tags(run: Run, decision: Decision) -> dict[str, str]:
-    """What a model version says of its own decision."""
-    approved = decision.verdict is Verdict.PROMOTE
-    rules = [
-        {"rule": outcome.rule, "result": outcome.result.value, "sentence": outcome.sentence} for outcome in decision.outcomes
-    ]
-    document = {"verdict": decision.verdict.value, "run": run.name, "champion_version": decision.champion_version, "rules": rules}
-    return {"validation_status": "approved" if approved else "rejected", "trainer.decision": json.dumps(document)}

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from tests.builders import MODEL, NOW, a_champion, a_decision, a_drop, a_drop_event, a_policy, an_operator_event
+from tests.builders import MODEL, NOW, a_champion, a_decision, a_drop, a_drop_event, a_policy, an_intervention, an_operator_event
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.adapters.ledger.tables import decisions, events
 from trainer_daemon.errors import PermanentError, StaleStateError
@@ -268,6 +268,32 @@ def test_answer_belongs_to_its_attempt(ledger: Ledger) -> None:
         ledger.answer(run, yes)
         assert ledger.run(run.key).answer == yes
         run = ledger.advance(run, RunState.QUEUED, why="w", now=NOW, change=Change(next_attempt=True, extra_attempt=True))
+
+
+def test_what_a_person_asks_for_wakes_the_daemon_and_is_closed_once(ledger: Ledger) -> None:
+    """In the order of asking; whoever comes second finds that it was acted on."""
+    before = ledger.last_change()
+    ledger.ask(an_intervention())
+    ledger.ask(an_intervention("promote", version="3"))
+    assert ledger.last_change() != before
+    first = ledger.next_intervention(MODEL)
+    assert first
+    assert (first.kind, first.version, first.replaces, first.by, first.reason) == ("rollback", "1", "2", "ann", "scores are off")
+    ledger.intervened(first, a_champion("1"), replaced="2", now=NOW)
+    for close in (
+        lambda: ledger.intervened(first, a_champion("1"), replaced="2", now=NOW),
+        lambda: ledger.dismiss(first, "late", NOW),
+    ):
+        with pytest.raises(StaleStateError, match="what ann asked for was acted on already"):
+            close()
+    second = ledger.next_intervention(MODEL)
+    assert second
+    assert second.version == "3"
+    ledger.dismiss(second, "version 3 is gone", NOW)
+    assert ledger.next_intervention(MODEL) is None
+    known = ledger.known_champion(MODEL)
+    assert known
+    assert known.version == "1"
 
 
 def test_ledger_survives_reopening(ledger: Ledger, ledger_url: str) -> None:

@@ -64,8 +64,20 @@ class Mortal:
         return self._countdown.around(attribute) if name in self._effects else attribute
 
 
-WRITES = {"condemn", "doom", "settle", "enqueue", "revive", "advance", "record_decision", "promoted", "note_champion"}
-EFFECTS = {"submit", "cancel", "archive", "record_decision", "promote"}
+WRITES = {
+    "condemn",
+    "doom",
+    "settle",
+    "enqueue",
+    "revive",
+    "advance",
+    "record_decision",
+    "promoted",
+    "note_champion",
+    "intervened",
+    "dismiss",
+}
+EFFECTS = {"submit", "cancel", "archive", "record_decision", "promote", "move_champion"}
 
 
 @dataclass

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.interventions import Dismiss, Intervene
 from trainer_daemon.policy.observations import Champion, Outcome
 from trainer_daemon.policy.plan import Enqueue, Revive, Settle
 from trainer_daemon.policy.promotion import Decision
@@ -132,4 +133,20 @@ class Wait:
     idle: bool = False
 
 
-Action = Settle | Enqueue | Revive | NoteChampion | Submit | Condemn | Doom | End | Advance | Judge | Promote | Reject | Wait
+Action = (
+    Settle
+    | Enqueue
+    | Revive
+    | NoteChampion
+    | Intervene
+    | Dismiss
+    | Submit
+    | Condemn
+    | Doom
+    | End
+    | Advance
+    | Judge
+    | Promote
+    | Reject
+    | Wait
+)

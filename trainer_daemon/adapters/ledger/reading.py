@@ -9,8 +9,10 @@ from sqlalchemy import Connection, RowMapping, Select
 
 from trainer_daemon.adapters.ledger import queries
 from trainer_daemon.adapters.ledger.database import chunks, open_engine, reading_engine, translated
+from trainer_daemon.adapters.ledger.intervening import intervention_of
 from trainer_daemon.adapters.ledger.rows import drop_of, event_of, run_of
 from trainer_daemon.policy.events import DatasetVersion, Event
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -40,6 +42,11 @@ class LedgerReader:
         """The oldest event that nobody has acted on yet."""
         row = self._first(queries.NEXT_PENDING, model=model)
         return event_of(row) if row else None
+
+    def next_intervention(self, model: str) -> Intervention | None:
+        """The oldest of what people asked for and nobody has acted on yet."""
+        row = self._first(queries.NEXT_INTERVENTION, model=model)
+        return intervention_of(row) if row else None
 
     def live_runs(self, model: str) -> tuple[Run, ...]:
         """Runs that something is still to happen to, by period, then arrival."""
@@ -118,7 +125,7 @@ class LedgerReader:
         return int(self._scalar(queries.FAILED_SINCE, moment=moment))
 
     def last_change(self) -> tuple[int, ...]:
-        """Differs whenever another process has recorded an event, asked for a cancellation or answered."""
+        """Differs whenever another process has recorded an event, asked for a cancellation or a champion, or answered."""
         with self._reading() as connection:
             row = connection.execute(queries.LAST_CHANGE).one()
         return tuple(map(int, row))
