@@ -278,7 +278,8 @@ class Reconciler:
             model_version=action.outcome.version if action.outcome else None,
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
-            extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
+            # it did not fail, or not through its own fault, so it costs none
+            extra_attempt=action.excused or (action.next_attempt and run.state is not RunState.FAILED),
             is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
@@ -292,7 +293,7 @@ class Reconciler:
                 log.info("run_trained", model_version=action.outcome.version if action.outcome else None)
             case RunState.QUARANTINED:
                 log.error("drop_quarantined")
-            case RunState.FAILED if run.attempt < run.attempts_max:
+            case RunState.FAILED if action.excused or run.attempt < run.attempts_max:
                 log.warning("run_failed", attempts_max=run.attempts_max)
             case RunState.FAILED:
                 log.error("run_failed", attempts_max=run.attempts_max)
