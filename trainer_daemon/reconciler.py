@@ -22,7 +22,6 @@ Writing the ledger first instead would lose the effect in the same crash. Every 
 it was decided for and must hit exactly one row; if it does not, somebody else moved the run: look again.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,11 +35,11 @@ from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.observer import Observer, Slots
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.decide import decide
-from trainer_daemon.policy.observations import Champion, Verdict
+from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
-from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
+from trainer_daemon.recording import Recorder
 from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
@@ -82,6 +81,7 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
+        self._recorder = Recorder(metric=model.policy.promotion.metric, ledger=ledger, registry=registry, log=self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
         )
@@ -247,6 +247,8 @@ class Reconciler:
         run = action.run
         if action.to in {RunState.SUPERSEDED, RunState.CANCELED, RunState.QUARANTINED}:
             self._mark(run, action.to)
+        if run.decision is not None and action.to in {RunState.AWAITING_APPROVAL, RunState.PROMOTED}:
+            self._recorder.tell(run, run.decision, action.to, now=now, why=action.why)
         change = Change(
             error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,
@@ -289,7 +291,7 @@ class Reconciler:
         run, decision = action.run, action.decision
         if not action.has_moved:
             self._require_wanted(run)
-        self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
         if not action.has_moved:
             self._require_wanted(run)
         champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
@@ -300,6 +302,7 @@ class Reconciler:
             return
         found = self._registry.champion(run.model)
         ours = found if found and found.version == champion else Champion(version=champion, run_key=run.key, period=run.period)
+        self._recorder.tell(run, decision, RunState.PROMOTED, now=now, why=action.why)
         self._ledger.promoted(run, ours, why=action.why or "; ".join(decision.reasons), now=now)
         self._log.info(
             "candidate_promoted",
@@ -322,8 +325,8 @@ class Reconciler:
 
     def _reject(self, action: Reject, now: datetime) -> None:
         run, decision = action.run, action.decision
-        if decision.candidate_version:
-            self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
+        self._recorder.tell(run, decision, RunState.REJECTED, now=now, why=action.why)
         why = action.why or "; ".join(decision.reasons)
         self._ledger.advance(run, RunState.REJECTED, why=why, now=now, change=Change(error=action.why or None))
         self._log.info(
@@ -334,13 +337,3 @@ class Reconciler:
             champion_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
-
-
-def decision_tags(run: Run, decision: Decision) -> dict[str, str]:
-    """What a model version says of its own decision."""
-    approved = decision.verdict is Verdict.PROMOTE
-    rules = [
-        {"rule": outcome.rule, "result": outcome.result.value, "sentence": outcome.sentence} for outcome in decision.outcomes
-    ]
-    document = {"verdict": decision.verdict.value, "run": run.name, "champion_version": decision.champion_version, "rules": rules}
-    return {"validation_status": "approved" if approved else "rejected", "trainer.decision": json.dumps(document)}

@@ -202,7 +202,8 @@ def _held_out(holdout: Mapping[str, Any]) -> str:
 
 def _side(name: str, document: Mapping[str, Any], calibration: Mapping[str, Any]) -> Side:
     drawn = document.get("curves") or {}
-    stayed, churned = _part(lambda: _spread(drawn["spread"]), ((), ()))
+    nobody: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    stayed, churned = _part(lambda: _spread(drawn["spread"]), nobody)
     curves = Curves(
         roc=_part(lambda: _points(drawn["roc"]), ()),
         precision_recall=_part(lambda: _points(drawn["precision_recall"]), ()),
