@@ -260,7 +260,7 @@ def test_missing_database_driver_is_told_with_what_to_do() -> None:
     """PostgreSQL needs a package that is not always there."""
     table = a_table(ledger="postgresql+psycopg://ann@db/x")
     try:
-        import psycopg  # type: ignore[import-not-found] # noqa: F401 - whether it is installed decides what is right
+        import psycopg  # noqa: F401 - whether it is installed decides what is right
     except ImportError:
         assert "install psycopg or use sqlite:///<file>" in problems(table)[0]
     else:
