@@ -57,25 +57,26 @@ def months_figure(months: Sequence[Month], metric: str) -> Figure | None:
 def _roc(sides: Sequence[Side]) -> Figure | None:
     labels = Axes(x_label="false positive rate", y_label="true positive rate", x_ticks=UNIT_TICKS, y_ticks=UNIT_TICKS)
     curves = {side.name: side.curves.roc for side in sides}
-    return _curves("ROC curve", curves, labels, f"ROC curves; area under the curve: {_said(sides, 'roc_auc')}", diagonal=True)
+    alternative = f"ROC curves; area under the curve: {_said(sides, 'roc_auc')}"
+    return _curves("ROC curve", curves, labels=labels, alternative=alternative, diagonal=True)
 
 
 def _precision_recall(sides: Sequence[Side]) -> Figure | None:
     labels = Axes(x_label="recall", y_label="precision", x_ticks=UNIT_TICKS, y_ticks=UNIT_TICKS)
     curves = {side.name: side.curves.precision_recall for side in sides}
     alternative = f"precision by recall; average precision: {_said(sides, 'average_precision')}"
-    return _curves("Precision and recall", curves, labels, alternative)
+    return _curves("Precision and recall", curves, labels=labels, alternative=alternative)
 
 
 def _calibration(sides: Sequence[Side]) -> Figure | None:
     labels = Axes(x_label="predicted probability", y_label="share that churned", x_ticks=UNIT_TICKS, y_ticks=UNIT_TICKS)
     curves = {side.name: side.curves.calibration for side in sides}
     alternative = f"share that churned by predicted probability; calibration error: {_said(sides, 'ece')}"
-    return _curves("Calibration", curves, labels, alternative, diagonal=True, dotted=True)
+    return _curves("Calibration", curves, labels=labels, alternative=alternative, diagonal=True, dotted=True)
 
 
 def _curves(
-    title: str, curves: dict[str, Points], labels: Axes, alternative: str, *, diagonal: bool = False, dotted: bool = False
+    title: str, curves: dict[str, Points], *, labels: Axes, alternative: str, diagonal: bool = False, dotted: bool = False
 ) -> Figure | None:
     if not any(curves.values()):
         return None
