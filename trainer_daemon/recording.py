@@ -1,14 +1,13 @@
 """Tells MLflow what was decided about a version: tags that machines read, a model card and a page that people read."""
 
-import json
 from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.marks import decision_tags
 from trainer_daemon.policy.model_card import Fate, fate_of, model_card
-from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Registry
@@ -42,20 +41,25 @@ class Recorder:
             now: For the card.
             why: What is to be said besides the rules.
         """
-        self.describe(run, decision.candidate_version, fate_of(decision, became, at=now, why=why))
+        self._describe(run, decision.candidate_version, fate_of(decision, became, at=now, why=why))
         try:
             self._registry.keep_report(run.model, run.key, self._report(run, decision, became))
         except (TemporaryError, PermanentError) as exc:
             self._complain(run, exc)
 
-    def describe(self, run: Run, version: str, fate: Fate) -> None:
-        """Write the model card; also for whoever moves a champion for a reason of his own.
+    def tell_move(self, model: str, version: str, fate: Fate) -> None:
+        """Write the model card anew after a person made the version champion, or took it back.
 
         Args:
-            run: That registered the version.
-            version: Empty when it registered none.
-            fate: What became of it.
+            model: Name of the registered model.
+            version: One that no run of this ledger made keeps the description it has.
+            fate: Who did what, and why.
         """
+        run = self._ledger.run_of_version(model, version)
+        if run is not None:
+            self._describe(run, version, fate)
+
+    def _describe(self, run: Run, version: str, fate: Fate) -> None:
         if not version:
             return
         try:
@@ -79,13 +83,3 @@ class Recorder:
 
     def _complain(self, run: Run, error: Exception) -> None:
         self._log.warning("report_failed", run=run.name, reason=str(error))
-
-
-def decision_tags(run: Run, decision: Decision) -> dict[str, str]:
-    """What a model version says of its own decision."""
-    approved = decision.verdict is Verdict.PROMOTE
-    rules = [
-        {"rule": outcome.rule, "result": outcome.result.value, "sentence": outcome.sentence} for outcome in decision.outcomes
-    ]
-    document = {"verdict": decision.verdict.value, "run": run.name, "champion_version": decision.champion_version, "rules": rules}
-    return {"validation_status": "approved" if approved else "rejected", "trainer.decision": json.dumps(document)}

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 
-from tests.builders import a_drop, a_policy
+from tests.builders import MODEL, a_drop, a_policy
 from tests.integration.test_reconciler import World
 from tests.integration.test_reconciler_approval import APPROVAL, answer, live
+from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.model_card import Fate
 from trainer_daemon.policy.runs import RunState
+from trainer_daemon.recording import Recorder
 
 
 @pytest.fixture
@@ -73,15 +77,25 @@ def test_version_that_was_made_champion_by_hand_while_it_waited_says_so(tmp_path
     world.arrive(a_drop("2025-03"))
     live(world)
     world.registry.aliases["champion"] = "1"
-    with_look(world)
+    live(world)
     assert world.states() == {"2025-03": RunState.PROMOTED}
     assert headline(world, "1").startswith("Promoted on ")
     assert "- its version was made champion by hand" in world.registry.cards["1"]
 
 
-def with_look(world: World) -> None:
-    """A life in which the registry is asked who is champion."""
-    live(world)
+def test_card_says_who_moved_a_champion_and_keeps_the_rest(world: World) -> None:
+    """Also after the decision; a version of somebody else's keeps its description."""
+    world.arrive(a_drop("2025-03"), a_drop("2025-05"))
+    world.live()
+    log = structlog.wrap_logger(world.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0))
+    with Ledger(world.url) as ledger:
+        recorder = Recorder(metric="log_loss", ledger=ledger, registry=world.registry, log=log)
+        for version in ("2", "77", ""):
+            recorder.tell_move(MODEL, version, Fate(headline="Rolled back by ann.", reasons=("it scores nobody",)))
+    assert headline(world, "2") == "Rolled back by ann."
+    assert "Trained on churn_data_2025_05.csv (2025-05)." in world.registry.cards["2"]
+    assert "- it scores nobody" in world.registry.cards["2"]
+    assert set(world.registry.cards) == {"1", "2"}
 
 
 @pytest.mark.parametrize("error", [TemporaryError("the store is full"), PermanentError("mlflow keep_report: 403 forbidden")])

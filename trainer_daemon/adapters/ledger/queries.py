@@ -22,6 +22,9 @@ OTHER_BYTES = (
 
 LIVE_RUNS = select(runs).where(runs.c.model == _MODEL, ALIVE).order_by(runs.c.period, runs.c.sequence)
 RUN = select(runs).where(runs.c.key == _KEY)
+RUN_OF_VERSION = (
+    select(runs).where(runs.c.model == _MODEL, runs.c.model_version == bindparam("version", type_=Text)).order_by(runs.c.sequence)
+)
 _SAME_BYTES = select(run_drops.c.run_key).where(run_drops.c.uri == _URI, run_drops.c.checksum == bindparam("checksum"))
 RUNS_FOR_CONTENT = (
     select(runs)

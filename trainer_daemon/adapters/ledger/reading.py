@@ -61,6 +61,11 @@ class LedgerReader:
         found = self._runs(queries.RUN, key=key)
         return found[0] if found else None
 
+    def run_of_version(self, model: str, version: str) -> Run | None:
+        """The run that registered a version, or None when none of this ledger did."""
+        found = self._runs(queries.RUN_OF_VERSION, model=model, version=version) if version else ()
+        return found[0] if found else None
+
     def runs_for_content(self, model: str, drop: DatasetVersion) -> tuple[Run, ...]:
         """Unforced runs that trained on, or are to train on, these bytes under this URI; newest last."""
         return self._runs(queries.RUNS_FOR_CONTENT, model=model, uri=drop.uri, checksum=drop.checksum)
