@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.steps.boundary import bound_threads
 
+_LOADING = ("pipelines.steps.load_and_preprocess_data",)
 _SCORING = ("pipelines.steps.evaluate_model", "pipelines.tracking", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store")
 _MODULES: Mapping[str, Sequence[str]] = {
-    "training": ("pipelines.steps.train_model", *_SCORING, "pipelines.steps.register_model", "mlflow.models"),
-    "evaluation": (*_SCORING, "pipelines.steps.evaluate_version"),
+    "training": (*_LOADING, "pipelines.steps.train_model", *_SCORING, "pipelines.steps.register_model", "mlflow.models"),
+    "evaluation": (*_LOADING, *_SCORING, "pipelines.steps.evaluate_version"),
 }
 """By pipeline, in the order in which its steps need them; a pipeline of one step gains nothing."""
 

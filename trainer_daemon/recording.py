@@ -1,12 +1,13 @@
 """Tells MLflow what was decided about a version: tags that machines read, a model card and a page that people read."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import PermanentError, TemporaryError
-from trainer_daemon.policy.marks import decision_tags
+from trainer_daemon.policy.marks import STATUS_TAG, decision_tags
 from trainer_daemon.policy.model_card import Fate, fate_of, model_card
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
@@ -30,6 +31,13 @@ class Recorder:
         """Write the decision on the version; a run that registered none has none to write on."""
         if decision.candidate_version:
             self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+
+    def tag_ending(self, run: Run, ending: RunState) -> None:
+        """What an earlier attempt left on the version of a run that ends undecided is true no longer."""
+        if run.model_version:
+            # a version that is gone needs no mark
+            with suppress(PermanentError):
+                self._registry.record_decision(run.model, run.model_version, {STATUS_TAG: ending.lower()})
 
     def tell(self, run: Run, decision: Decision, became: RunState, *, now: datetime, why: str = "") -> None:
         """Write model card and report, once it is certain what became of the run; what cannot be written delays nothing.

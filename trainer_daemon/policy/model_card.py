@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Evaluation, parse_evaluation
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
@@ -50,6 +51,21 @@ def fate_of(decision: Decision, became: RunState, *, at: datetime, why: str = ""
             headline = f"Rejected on {at:%Y-%m-%d}; {f'{champion} stays' if champion else 'there is no champion yet'}."
     said = decision.reasons if not why or why in "; ".join(decision.reasons) else (why, *decision.reasons)
     return Fate(headline=headline, reasons=said)
+
+
+def moved_by_person(wish: Intervention, before: str, at: datetime) -> Mapping[str, Fate]:
+    """What the cards of the versions say that a person moved the champion between.
+
+    Args:
+        wish: What was asked for.
+        before: Who was champion; empty for nobody.
+        at: When.
+    """
+    if wish.kind == "promote":
+        return {wish.version: Fate(headline=f"Made champion on {at:%Y-%m-%d}: {wish.sentence}.")}
+    taken_back = {before: Fate(headline=f"Taken back on {at:%Y-%m-%d}: {wish.sentence}.")} if before else {}
+    restored = f"Champion again since {at:%Y-%m-%d}: restored by {wish.by} in place of {wish.replaced}: {wish.reason}."
+    return {**taken_back, wish.version: Fate(headline=restored)}
 
 
 def model_card(run: Run, evaluation: Mapping[str, Any], fate: Fate) -> str:

@@ -77,4 +77,4 @@ def test_later_steps_find_the_libraries_imported(tmp_path: Path) -> None:
         f"print('said', json.dumps([*{names}, {threads}]))",
         pipeline="training",
     )
-    assert _said(printed) == [[False, False, False], [True, True, True, 1]]
+    assert _said(printed) == [[True, False, False], [True, True, True, 1]]

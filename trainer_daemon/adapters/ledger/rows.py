@@ -138,6 +138,6 @@ def _metrics_of(document: object) -> dict[str, float]:
 
 
 def plain_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A deep copy as plain JSON types."""
-    copy: dict[str, Any] = json.loads(json.dumps(document))
+    """A deep copy as plain JSON types; numbers that JSON does not have, and PostgreSQL refuses, are null."""
+    copy: dict[str, Any] = json.loads(json.dumps(document), parse_constant=lambda _: None)
     return copy

@@ -3,7 +3,7 @@
 `kfp.local` starts every step as a new interpreter, which spends most of a small run on importing scikit-learn and MLflow, four
 times over. Here the runner forks a server before it has any thread, and for each step hands it the request and the pipe that the
 step prints to; the server forks a process that executes the component as the new interpreter would have. While the first step
-is at work, the server imports what the later ones will need.
+is at work, the server imports what the later ones need.
 
 The server has no threads, so that nothing is forked in the middle of anything, and does not hold the run's lock. When the runner
 is gone it ends, and its steps with it. It has the run's mark open, and so has every step: a file that nobody else opens.
@@ -210,17 +210,22 @@ class _Serving:
 
     def _fork(self, path: Path, output: int, told: int) -> _Forked | None:
         request = StepRequest.read(path)
+        if not self._has_begun:
+            self._begin(request)
         pid = os.fork()
         if not pid:
             self._become_step(told)
             return _Forked(request=request, output=output)
         os.close(output)
         self._steps[pid] = told
-        if not self._has_begun:
-            self._has_begun = True
-            os.environ.update(request.environment)  # limits threads, which the libraries read when they are imported
-            self._preloading = preload(request.pipeline)
         return None
+
+    def _begin(self, first: StepRequest) -> None:
+        """Import what the first step needs, which would otherwise import it beside us; the rest while it is at work."""
+        self._has_begun = True
+        os.environ.update(first.environment)  # limits threads, which the libraries read when they are imported
+        self._preloading = preload(first.pipeline)
+        next(self._preloading, None)
 
     def _become_step(self, told: int) -> None:
         signal.set_wakeup_fd(-1)
