@@ -26,8 +26,8 @@ from trainer_daemon.adapters.folder import find_file
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.adapters.registry.operations import Operations, translated
-from trainer_daemon.bootstrap import model_policy, training_parameters
 from trainer_daemon.config import load_settings
+from trainer_daemon.model_parts import model_policy, training_parameters
 from trainer_daemon.observer import Slots
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import DatasetVersion

@@ -103,7 +103,7 @@ def test_rewritten_description_is_a_model_or_refused(tmp_path: Path, where: int,
         "JsonNode",
         "Nobody",
     ]
-    anything = st.sampled_from(["os", "system", "builtins", "", None, 1, [], {}, *loaders])
+    anything: st.SearchStrategy[Any] = st.sampled_from(["os", "system", "builtins", "", None, 1, [], {}, *loaders])
     instead = data.draw(anything)
 
     def exchanged(schema: Any) -> Any:  # noqa: ANN401 - JSON

@@ -200,7 +200,7 @@ def holes(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  
 
 
 PLACES = [path for path in holes(EVALUATION) if path]
-JSON = st.sampled_from([None, "x", -1, 1e308, [], {}, [[]], [[1]], [["a", "b"]], {"a": "b"}, True])
+JSON: st.SearchStrategy[Any] = st.sampled_from([None, "x", -1, 1e308, [], {}, [[]], [[1]], [["a", "b"]], {"a": "b"}, True])
 
 
 @settings(max_examples=60, deadline=None)
