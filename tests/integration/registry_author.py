@@ -68,6 +68,7 @@ def description(client: MlflowClient, *, model: str, version: str) -> str:
 def report(client: MlflowClient, *, model: str, run_key: str) -> str:
     """The report of a run; empty when it has none."""
     experiment = client.get_experiment_by_name(model)
+    assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.`trainer.run_key` = '{run_key}'")
     if not runs or "report.html" not in {entry.path for entry in client.list_artifacts(runs[0].info.run_id)}:
         return ""

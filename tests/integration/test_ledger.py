@@ -200,7 +200,7 @@ def test_decision_belongs_to_its_attempt(ledger: Ledger) -> None:
 
 def test_judged_runs_are_told_with_their_metrics_and_last_decision(ledger: Ledger) -> None:
     """Newest first; whatever is no number among them is absent, and so is everything of an evaluation that is none."""
-    evaluations = (
+    evaluations: tuple[dict[str, object], ...] = (
         {"candidate": {"metrics": {"log_loss": 0.4, "ece": None, "f1": "high"}}, "champion": {"metrics": {"log_loss": 0.5}}},
         {"candidate": {"metrics": {"log_loss": 0.3}}, "champion": None},
         {"error": "evaluation.json is not JSON", "candidate": "?", "champion": [1]},
