@@ -121,12 +121,14 @@ class RunRequest:
         pipeline: `training`, `evaluation`, `hello` or the path of a compiled pipeline.
         parameters: Root parameters of the pipeline; those it does not declare are left out.
         timeout_s: The run is ended as failed after so long.
+        circumstances: Names of the parameters that may be others when the same run is submitted again.
     """
 
     name: str
     pipeline: str
     parameters: Mapping[str, Any]
     timeout_s: float
+    circumstances: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,9 @@ from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
 
+_CIRCUMSTANCES = frozenset({"champion_version", "champion_schema", "drops"})
+"""Who is champion by now, and which upload of the same bytes is read: a crash later both may be others. The key stays."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -238,7 +241,13 @@ class Reconciler:
             **again,
         }
         pipeline = "evaluation" if again else self._model.pipeline
-        return RunRequest(name=run.name, pipeline=pipeline, parameters=parameters, timeout_s=self._model.run_timeout_s)
+        return RunRequest(
+            name=run.name,
+            pipeline=pipeline,
+            parameters=parameters,
+            timeout_s=self._model.run_timeout_s,
+            circumstances=_CIRCUMSTANCES,
+        )
 
     def _end(self, action: End, now: datetime) -> None:
         run = action.run

@@ -112,7 +112,8 @@ def _log(run: Run, session: Session) -> tuple[str, ...]:
     orchestrator = session.settings.orchestrator
     if orchestrator.kind == "local" or not run.orchestrator_run:
         return (printed,)
-    return (printed, f"While its pods are there: `{orchestrator.log_command(run.orchestrator_run)}`.")
+    when = "While its pods are there" if orchestrator.kind == "kubeflow" else "In Cloud Logging"
+    return (printed, f"{when}: `{orchestrator.log_command(run.orchestrator_run)}`.")
 
 
 def _about_quarantine(run: Run, session: Session) -> tuple[str, ...]:

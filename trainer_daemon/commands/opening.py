@@ -88,7 +88,7 @@ class Session:
         """Where a person can see what a run and its steps print."""
         if self.settings.orchestrator.kind == "local":
             return str(self.log_of(run.name))
-        return self.link_of(run) or f"run {run.orchestrator_run or run.name} on Kubeflow Pipelines"
+        return self.link_of(run) or f"run {run.orchestrator_run or run.name} on {self.settings.orchestrator.title}"
 
     def models(self, wanted: str | None) -> tuple[str, ...]:
         """The configured models, or the one that was asked for.

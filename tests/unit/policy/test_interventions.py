@@ -99,7 +99,9 @@ def test_decision_of_a_lost_ledger_is_not_adopted_for_what_was_taken_back() -> N
     run = a_run(RunState.TRAINED)
     left = an_outcome(decided=Verdict.PROMOTE, decided_run=run.name)
     seen = a_snapshot(run, outcome=left, champion=(a_champion("7"),), known_champion=a_champion("7"))
-    assert decide(seen, NOW) == Advance(run=run, to=RunState.PROMOTED, why="it was decided before this ledger knew of it")
+    assert decide(seen, NOW) == Advance(
+        run=run, to=RunState.PROMOTED, why="it was decided before this ledger knew of it", is_old=True
+    )
     action = decide(replace(seen, outcome=replace(left, rolled_back="rolled back by ann: why")), NOW)
     assert isinstance(action, Judge)
     assert action.decision.verdict is Verdict.REJECT
