@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +42,16 @@ class DrillWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What came of a drill; promises concern all faults together."""
+    """What came of a drill; promises concern all faults together.
+
+    Attributes:
+        drops: Where they came from, in words.
+        folder: The workspace, None when it was removed.
+    """
 
     model: str
     drops: str
-    folder: Path
+    folder: Path | None
     faults: tuple[Finding, ...]
     promises: tuple[Finding, ...]
 
@@ -75,14 +80,13 @@ def run_drill(wish: DrillWish, *, config: Path, model: str | None, as_json: bool
     session = open_session(config)
     screen = Screen(_watcher(as_json=as_json))
     report = _drilled(session, wish, session.one_model(model), screen)
+    if wish.folder is None and report.held:
+        shutil.rmtree(report.folder or "", ignore_errors=True)
+        report = replace(report, folder=None)
     if as_json:
         print(json.dumps(document(report), ensure_ascii=False, indent=2))  # noqa: T201 - the answer
     else:
         _show(report, screen.out)
-    if wish.folder is None and report.held:
-        shutil.rmtree(report.folder, ignore_errors=True)
-    elif not as_json:
-        screen.out.print(f"The workspace is left to look at: {report.folder}", soft_wrap=True)
     return report.held
 
 
@@ -92,7 +96,7 @@ def document(report: Report) -> dict[str, Any]:
         "ok": report.held,
         "model": report.model,
         "drops": report.drops,
-        "workspace": str(report.folder),
+        "workspace": str(report.folder) if report.folder else None,
         "faults": [_finding(finding) for finding in report.faults],
         "promises": [_finding(finding) for finding in report.promises],
     }
@@ -162,4 +166,6 @@ def _show(report: Report, out: "Console") -> None:
         table.add_row(finding.name, Text(finding.verdict.value, style=STYLES[finding.verdict]), finding.seen)
     out.print()
     out.print(table)
+    if report.folder is not None:
+        out.print(f"The workspace is left to look at: {report.folder}", soft_wrap=True)
     out.print("Everything held." if report.held else "Not everything held.", style="bold green" if report.held else "bold red")

@@ -40,7 +40,7 @@ def test_configuration_is_drilled_without_touching_what_it_names(tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert (report["ok"], report["model"], report["drops"]) == (True, "churn", "invented customers")
+    assert [report[key] for key in ("ok", "model", "drops", "workspace")] == [True, "churn", "invented customers", None]
     assert [(fault["name"], fault["verdict"]) for fault in report["faults"]] == [
         ("kill-daemon", "held"),
         ("same-bytes", "held"),
