@@ -292,7 +292,7 @@ class _Shared:
         return Reconciler(
             model=model,
             ledger=self.ledger,
-            orchestrator=MeasuredOrchestrator(self._orchestrator, runs),
+            orchestrator=MeasuredOrchestrator(self._orchestrator, runs, self._vitals.live_runs.note),
             registry=MeasuredRegistry(self._registry, versions),
             slots=self._slots,
             clock=clock,

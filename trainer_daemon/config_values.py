@@ -116,6 +116,14 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def public_address(url: str) -> str:
+    """The URL of a server as a browser may be given it, without name and password; empty for anything but a server."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"}:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+
 def kubernetes_name(value: str) -> str:
     """A name that Kubernetes would take, or empty."""
     if value and not _KUBERNETES_NAME.fullmatch(value):

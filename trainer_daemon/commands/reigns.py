@@ -49,13 +49,19 @@ def history(*, config: Path, model: str | None, as_json: bool) -> None:
         print("\n".join(_lines(name, told)))  # noqa: T201 - the answer
 
 
-def chapters(past: History, model: str) -> Iterator[Chapter]:
-    """Every champion of a model, oldest first; that there is nobody any more is told, that there was nobody yet is not."""
-    runs = {run.key: run for run in past.runs(model)}
+def chapters(past: History, model: str, part: slice = slice(None)) -> Iterator[Chapter]:
+    """The champions of a model, oldest first; that there is nobody any more is told, that there was nobody yet is not.
+
+    Args:
+        past: Is asked about the runs of these champions only.
+        model: Whose.
+        part: Which of them.
+    """
     reigns = past.reigns(model)
-    for reign, following in zip(reigns, (*reigns[1:], None), strict=True):
-        if reign.version or reign.cause != "found":
-            yield _chapter(reign, following.at if following else None, runs.get(reign.run_key), past)
+    followed = zip(reigns, (*reigns[1:], None), strict=True)
+    for reign, following in [pair for pair in followed if pair[0].version or pair[0].cause != "found"][part]:
+        run = past.find_run(reign.run_key) if reign.run_key else None
+        yield _chapter(reign, following.at if following else None, run, past)
 
 
 def _chapter(reign: Reign, until: datetime | None, run: Run | None, past: History) -> Chapter:

@@ -24,6 +24,7 @@ TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
 _WORKING = frozenset({"FAILED", "CANCELED", "CANCELING", "RUNNING"})
 _NAMELESS = frozenset({"executor", "retry"})
 """Nodes that the backend puts below a step's own."""
+_ROOT = "root"
 _MESSAGE_MAX = 500
 
 
@@ -102,6 +103,8 @@ def observation_of(run: KfpRun, *, timeout_s: float, link: str) -> Observation:
     match run.phase:
         case Phase.UNKNOWN:
             return replace(seen, reason=run.state)
+        case Phase.RUNNING:
+            return replace(seen, step=_at_work(run))
         case Phase.FAILED:
             return replace(seen, reason=_linked(failure(run), link))
         case Phase.CANCELED if run.finished_at and is_overdue(run, timeout_s, run.finished_at):
@@ -121,6 +124,11 @@ def failure(run: KfpRun) -> str:
     message = leaf.error or next((task.error for task in failed if task.error), run.error)
     name = _step_name(leaf, run.tasks)
     return f"step {name} failed: {_line(message)}" if message else f"step {name} failed"
+
+
+def _at_work(run: KfpRun) -> str:
+    leaf = _leaf([task for task in run.tasks if task.state == "RUNNING"])
+    return _step_name(leaf, run.tasks) if leaf and leaf.name != _ROOT else ""
 
 
 def _where(run: KfpRun) -> str:

@@ -32,7 +32,9 @@ OPEN_RUNS = (
     select(func.count()).select_from(runs).where(runs.c.model.in_(_MODELS), runs.c.state.in_([state.value for state in OPEN]))
 )
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
-DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
+DECISIONS_OF_RUNS = select(*(column for column in decisions.c if column.name != "evaluation")).where(
+    decisions.c.run_key.in_(_KEYS)
+)
 ANSWERS_TO_RUNS = select(answers).where(answers.c.run_key.in_(_KEYS))
 FAILED_SINCE = (
     select(func.count())
