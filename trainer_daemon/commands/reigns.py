@@ -58,7 +58,7 @@ def chapters(past: History, model: str, part: slice = slice(None)) -> Iterator[C
         part: Which of them.
     """
     reigns = past.reigns(model)
-    followed = zip(reigns, (*reigns[1:], None), strict=True)
+    followed = zip(reigns, (*reigns[1:], None), strict=False)  # without any there is none that follows
     for reign, following in [pair for pair in followed if pair[0].version or pair[0].cause != "found"][part]:
         run = past.find_run(reign.run_key) if reign.run_key else None
         yield _chapter(reign, following.at if following else None, run, past)

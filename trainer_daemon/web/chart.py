@@ -8,6 +8,8 @@ WIDTH, HEIGHT = 360.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 8.0, 14.0, 34.0
 TICKS = 4
 """Lines across the drawing, about."""
+_EQUAL = 1e-6
+"""Scores that differ by less are drawn as one."""
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -93,7 +95,8 @@ def draw(scores: Sequence[Score]) -> Chart | None:
 
 def _steps(low: float, high: float) -> list[float]:
     """Round numbers, equally far apart, the first no higher than the lowest value and the last no lower than the highest."""
-    step = _round_up((high - low or abs(high) or 1.0) / (TICKS - 1))
+    span = high - low
+    step = _round_up((span if span > _EQUAL else max(abs(high), _EQUAL)) / (TICKS - 1))
     return [round(number, 10) for number in _multiples(math.floor(low / step), high, step)]
 
 
