@@ -127,6 +127,17 @@ def test_what_waits_for_a_person_comes_first_with_the_command_for_it(night: Site
     assert f"churn_data_2025_12.csv : {CUT_OFF}; correct it and upload it again under the same name" in text
 
 
+def test_secrets_in_reasons_are_masked(tmp_path: Path) -> None:
+    """The ledger keeps a reason in the words of whoever gave it."""
+    story = Storyteller(tmp_path / "ledger.db")
+    run = story.ended(a_drop("2025-07"), RunState.QUARANTINED, "see https://ann:hunter2@host?token=hunter3")
+    story.ledger.close()
+    with Site(tmp_path).open() as site:
+        for path in ("/", f"/runs/{run.key}"):
+            assert "hunter" not in site.html(path)
+            assert "see https://***@host?token=***" in site.text(path)
+
+
 def test_what_is_moot_waits_for_nobody(past: Site) -> None:
     """A bad month that a later one was decided after, and a failure that is tried again."""
     text = past.text()

@@ -15,6 +15,7 @@ from trainer_daemon.commands.status_table import main_reason
 from trainer_daemon.commands.timeline import size_of
 from trainer_daemon.policy.promotion import Result
 from trainer_daemon.policy.runs import RunState
+from trainer_daemon.telemetry.redaction import redacted
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -78,6 +79,7 @@ class Renderer:
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_safe,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -101,6 +103,11 @@ class Renderer:
         return self._environment.get_template(template).render(values)
 
 
+def _safe(value: object) -> object:
+    """What is about to be written; the ledger keeps reasons in the words of whoever gave them."""
+    return redacted(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def when(moment: datetime) -> Markup:
     """A moment, for people in this machine's time and for machines."""
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), local(moment))
@@ -119,7 +126,7 @@ def duration(seconds: float) -> str:
 
 def commands(sentence: str) -> Markup:
     """A sentence in which what stands between backticks is to be typed."""
-    parts = sentence.split("`")
+    parts = redacted(sentence).split("`")
     return Markup().join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
