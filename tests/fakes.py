@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainer_daemon.adapters.registry.moving import move_champion
+from trainer_daemon.errors import RolledBackError
+from trainer_daemon.policy.marks import ROLLED_BACK_TAG
 from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.ports import RunRequest, Submission
 
@@ -87,6 +89,7 @@ class FakeRegistry:
             failure=self.failures.get(run_key),
             decided=Verdict(decided["verdict"]) if decided else None,
             decided_run=decided["run"] if decided else "",
+            rolled_back=tags.get(ROLLED_BACK_TAG, ""),
         )
 
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:  # noqa: ARG002 - one model
@@ -96,10 +99,16 @@ class FakeRegistry:
     def promote(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
         """Compare and set, by the real protocol."""
         before = self.aliases.get("champion", "")
+        if before == expected != version and (rolled_back := self.tags.get(version, {}).get(ROLLED_BACK_TAG)):
+            raise RolledBackError(rolled_back)
         champion = move_champion(self, version, expected)
         if champion == version != before:
             self.moves.append((before, version))
         return champion
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
+        """The same, for a person."""
+        return move_champion(self, version, expected)
 
     def read(self) -> Mapping[str, str]:
         """All aliases, for the protocol."""

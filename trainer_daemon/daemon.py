@@ -14,8 +14,10 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.courier import Courier
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.intake import Intake
+from trainer_daemon.leases import LeaseKeeper, Tenure
 from trainer_daemon.loop import Loop, Rest
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import Source
@@ -28,6 +30,8 @@ Stopped = Callable[[float], str]
 
 DRAIN_S, INTERRUPTED_S = 4.0, 2.0
 """How long a stop waits for the actions under way, then for slow calls to be interrupted; ten seconds are promised."""
+COURIER_S = 1.0
+"""How long deliveries under way may go on, all together, before they are broken off."""
 IDLE, STUCK, BROKEN = "idle", "stuck", "broken"
 LOOK_S = 1.0
 """How often the ledger is asked whether another process, the command line, wrote something."""
@@ -53,6 +57,7 @@ class ModelLoop:
 
     Args:
         reconciler: The model's.
+        tenure: The model's lease; without it nothing is done, and whoever gets it has the loop woken.
         pause_s: How long to wait before an open run is looked at again, given how often in a row nothing had changed.
         clock: Now, in UTC.
         log: The model's.
@@ -62,6 +67,7 @@ class ModelLoop:
     def __init__(
         self,
         reconciler: Reconciler,
+        tenure: Tenure,
         *,
         pause_s: Callable[[int], float],
         clock: Clock,
@@ -69,6 +75,7 @@ class ModelLoop:
         pulse: Pulse | None = None,
     ) -> None:
         self._reconciler = reconciler
+        self._tenure = tenure
         self._pause_s = pause_s
         self._clock = clock
         self._looks = 0
@@ -76,6 +83,8 @@ class ModelLoop:
         self.loop = Loop("reconcile", self._work, log, pulse)
 
     def _work(self) -> Rest:
+        if not self._tenure.begin():
+            return Rest(seconds=None)
         if time.monotonic() - self._champion_at > CHAMPION_S:
             self._champion_at = time.monotonic()
             self._reconciler.look_at_champion()
@@ -139,14 +148,18 @@ class Parts:
 
     Attributes:
         prepare: Slow work that the first run would otherwise wait for; done on a thread of its own.
+        leases: Takes, renews and gives back the right to act for the models.
         interrupt: Makes calls under way fail, when a stop cannot wait for them.
+        couriers: Deliver notifications; nothing waits for them but a daemon that ends by itself.
         resources: Closes every client, in reverse order of construction.
         vitals: Told how the daemon itself and the ledger are.
     """
 
     models: Sequence[ModelLoop]
     buckets: Sequence[BucketLoop]
+    couriers: Sequence[Courier]
     watches: Sequence[Watch]
+    leases: LeaseKeeper
     prepare: Callable[[], None]
     interrupt: Callable[[], None]
     ledger: Ledger
@@ -164,7 +177,8 @@ class Daemon:
         self._log = parts.log
         self._pulse = parts.vitals.pulse("main")
         self._ledger_part = parts.vitals.part("ledger", stale_s=LEDGER_STALE_S)
-        self._loops = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
+        self._working = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
+        self._loops = [*self._working, *(courier.loop for courier in parts.couriers)]
 
     def run(self, stopped: Stopped, *, until_idle: bool = False) -> bool:
         """Work until a signal asks to stop, or until nothing is left to do.
@@ -186,6 +200,7 @@ class Daemon:
         return reason not in {STUCK, BROKEN} and not (reason == IDLE and failed)
 
     def _start(self) -> None:
+        self._parts.leases.start()
         for loop in self._loops:
             loop.start()
         threading.Thread(target=self._parts.prepare, name="prepare", daemon=True).start()
@@ -200,7 +215,7 @@ class Daemon:
         seen = None
         while not (reason := stopped(LOOK_S if not until_idle else 0.1)):
             self._pulse.beat()
-            if not all(loop.alive for loop in self._loops):
+            if not (self._parts.leases.alive and all(loop.alive for loop in self._loops)):
                 return BROKEN
             if until_idle and (idle := self._is_idle()):
                 return idle
@@ -218,7 +233,7 @@ class Daemon:
         return reason
 
     def _is_idle(self) -> str:
-        """Why nothing more will happen by itself, or ''. Buckets first: what they record wakes a model before they rest."""
+        """Why nothing more will happen by itself, or ''. Who wakes others comes first, and wakes them before its own rest."""
         if not all(loop.idle or loop.stuck for _ in range(2) for loop in self._loops):
             return ""
         return STUCK if any(loop.stuck for loop in self._loops) else IDLE
@@ -231,16 +246,20 @@ class Daemon:
             loop.stop()
         for watch in self._parts.watches:
             watch.close()
-        if not self._join(DRAIN_S):
-            return
-        self._parts.interrupt()
-        if late := self._join(INTERRUPTED_S):
+        for courier in self._parts.couriers:
+            courier.close(COURIER_S / len(self._parts.couriers))
+        late = self._join(DRAIN_S)
+        if late:
+            self._parts.interrupt()
+            late = self._join(INTERRUPTED_S)
+        if late:
             self._log.warning("drain_timed_out", loops=late)
+        self._parts.leases.close(release=not late)
 
     def _join(self, seconds: float) -> int:
         """Wait for the loops to end; how many have not."""
         deadline = time.monotonic() + seconds
-        return sum(not loop.join(max(0.0, deadline - time.monotonic())) for loop in self._loops)
+        return sum(not loop.join(max(0.0, deadline - time.monotonic())) for loop in self._working)
 
 
 @contextmanager

@@ -125,6 +125,11 @@ class MeasuredRegistry:
         with self._meter.call("promote"):
             return self._registry.promote(model, version, expected=expected)
 
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """The same for a person."""
+        with self._meter.call("move_champion"):
+            return self._registry.move_champion(model, version, expected=expected)
+
     def close(self) -> None:
         """Release what the adapter holds."""
         self._registry.close()

@@ -192,7 +192,13 @@ class Registry(Protocol):
 
         Returns:
             The champion's version afterwards: `version` when it was moved now or before, otherwise whoever is champion.
+
+        Raises:
+            RolledBackError: A person took this version back, and it is not champion.
         """
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """As `promote`, for a person: also to a version that was rolled back."""
 
     def close(self) -> None:
         """Release what the adapter holds."""

@@ -9,7 +9,8 @@ Why a crash at any instruction converges. Each round performs one action: one si
 that order. The next round, in this process or the next, looks at everything again, so only a crash between an effect
 and its ledger write matters:
 
-* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it.
+* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it. That it takes a
+  slot was written before, so that no other model, in whichever process, takes the same one; it keeps it until it moves.
 * cancel, then SUPERSEDED or CANCELED: that the run is to end was written down before, and nothing revokes it, not even the
   same bytes coming back meanwhile; cancelling a terminal run is no error. A run that is still QUEUED is cancelled, too: its
   submission may be what the crash came after.
@@ -17,12 +18,12 @@ and its ledger write matters:
   and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
   suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
 * tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
+* alias moved for a person, then written down: what was asked for waits until then, see `intervening`.
 
 Writing the ledger first instead would lose the effect in the same crash. Every ledger write names the state and attempt
 it was decided for and must hit exactly one row; if it does not, somebody else moved the run: look again.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,13 +33,16 @@ from typing import Any, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Change, Ledger
-from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.errors import PermanentError, RolledBackError, StaleStateError
+from trainer_daemon.intervening import Intervener
 from trainer_daemon.observer import Observer, Slots
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.answers import barred
 from trainer_daemon.policy.decide import decide
-from trainer_daemon.policy.observations import Champion, Verdict
+from trainer_daemon.policy.interventions import Dismiss, Intervene
+from trainer_daemon.policy.marks import decision_tags
+from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
-from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
 from trainer_daemon.telemetry.work import work_on
@@ -82,6 +86,7 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
+        self._intervener = Intervener(ledger, registry, self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
         )
@@ -110,9 +115,7 @@ class Reconciler:
         except StaleStateError as exc:
             self._log.info("decision_outdated", reason=str(exc))
         except PermanentError as exc:
-            if not isinstance(action, Submit | Promote | Reject):
-                raise
-            self._fail(action.run, str(exc), now)
+            self._refused(action, exc, now)
         return None
 
     def perform(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one arm per action
@@ -134,10 +137,14 @@ class Reconciler:
                 self._log.info("run_queued", run=run.name, drop=run.drop.ref, reason=action.why)
             case NoteChampion():
                 self._note_champion(action, now)
+            case Intervene():
+                self._intervener.intervene(action, now)
+            case Dismiss():
+                self._intervener.dismiss(action, now)
             case Submit():
                 self._submit(action, now)
             case Condemn():
-                self._ledger.condemn(action.run.model, action.drop, action.why)
+                self._ledger.condemn(action.run.model, action.drop, why=action.why, now=now)
                 self._log.error("drop_quarantined", drop=action.drop.ref, found_by=action.run.name, reason=action.why)
             case Doom():
                 self._ledger.doom(action.run, action.ending, action.why)
@@ -187,7 +194,7 @@ class Reconciler:
     def _submit(self, action: Submit, now: datetime) -> None:
         run = action.run
         with self._slots.lock:
-            if self._slots.free() <= 0:
+            if not self._slots.take(run, self._ledger):
                 return
             submission = self._orchestrator.submit(self._request(run, action.champion))
             champion = action.champion.version if action.champion else ""
@@ -200,10 +207,20 @@ class Reconciler:
         else:
             log.info("run_submitted")
 
-    def _fail(self, run: Run, reason: str, now: datetime) -> None:
-        """The other side refused, and would refuse again: the run ends, the next one goes on."""
-        self._ledger.advance(run, RunState.FAILED, why=reason, now=now, change=Change(error=reason, final=True))
-        self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=reason)
+    def _refused(self, action: Action, error: PermanentError, now: datetime) -> None:
+        """The other side refused, and would refuse again: what was tried ends, the next one goes on."""
+        match action:
+            case Promote(run=run, decision=decided) if isinstance(error, RolledBackError):
+                decision = barred(decided, str(error))
+                self._reject(Reject(run=run, decision=decision, why=decision.reasons[0]), now)
+            case Submit(run=run) | Promote(run=run) | Reject(run=run):
+                change = Change(error=str(error), final=True)
+                self._ledger.advance(run, RunState.FAILED, why=str(error), now=now, change=change)
+                self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=str(error))
+            case Intervene(intervention=wish):
+                self._intervener.dismiss(Dismiss(intervention=wish, why=str(error)), now)
+            case _:
+                raise error
 
     def _request(self, run: Run, champion: Champion | None) -> RunRequest:
         """A run that has its model version already only needs its evidence again."""
@@ -253,6 +270,7 @@ class Reconciler:
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
             extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
+            is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         self._log_advance(action)
@@ -334,13 +352,3 @@ class Reconciler:
             champion_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
-
-
-def decision_tags(run: Run, decision: Decision) -> dict[str, str]:
-    """What a model version says of its own decision."""
-    approved = decision.verdict is Verdict.PROMOTE
-    rules = [
-        {"rule": outcome.rule, "result": outcome.result.value, "sentence": outcome.sentence} for outcome in decision.outcomes
-    ]
-    document = {"verdict": decision.verdict.value, "run": run.name, "champion_version": decision.champion_version, "rules": rules}
-    return {"validation_status": "approved" if approved else "rejected", "trainer.decision": json.dumps(document)}

@@ -24,6 +24,14 @@ def leave_run(client: MlflowClient, *, model: str, tags: dict[str, str], files: 
     return run_id
 
 
+def rewrite(client: MlflowClient, *, model: str, run_key: str, files: dict[str, str]) -> None:
+    """Replace files of the run of a key, as another attempt does."""
+    experiments = [each.experiment_id for each in client.search_experiments() if each.name == model]
+    found = client.search_runs(experiments, f"tags.`trainer.run_key` = '{run_key}'")
+    for name, text in files.items():
+        client.log_text(found[0].info.run_id, text, name)
+
+
 def register(client: MlflowClient, *, model: str, run_id: str, tags: dict[str, str]) -> str:
     """A version of a model, whose registered model is made when it is missing."""
     try:
@@ -51,7 +59,7 @@ def tags(client: MlflowClient, *, model: str, version: str) -> dict[str, str]:
     return dict(client.get_model_version(model, version).tags)
 
 
-_ACTIONS: dict[str, Any] = {action.__name__: action for action in (leave_run, register, set_alias, alias, tags)}
+_ACTIONS: dict[str, Any] = {action.__name__: action for action in (leave_run, rewrite, register, set_alias, alias, tags)}
 
 if __name__ == "__main__":
     sys.stdout = sys.stderr

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from trainer_daemon.errors import RolledBackError
 from trainer_daemon.policy.observations import Failure, Verdict
 from trainer_daemon.ports import Registry
 
@@ -194,6 +195,27 @@ class RegistryContract:
         version = author.register(model, Left())
         assert registry.promote(model, version, expected="7") == ""
         assert author.alias(model, "champion") == ""
+
+    def test_version_that_a_person_took_back_is_refused_to_runs(self, registry: Registry, author: Author, model: str) -> None:
+        """With the sentence that is on it; no alias moves."""
+        first, second = _two_versions(author, model)
+        registry.record_decision(model, second, {"trainer.rolled_back": "rolled back by ann: scores are off"})
+        with pytest.raises(RolledBackError, match=r"^rolled back by ann: scores are off$"):
+            registry.promote(model, second, expected=first)
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (first, "")
+        assert registry.outcome(model, OTHER_KEY).rolled_back == "rolled back by ann: scores are off"
+        assert registry.outcome(model, KEY).rolled_back == ""
+
+    def test_person_moves_the_champion_back_and_forth(self, registry: Registry, author: Author, model: str) -> None:
+        """Also to what was taken back; when the mark is emptied, a run may as well."""
+        first, second = _two_versions(author, model)
+        registry.record_decision(model, second, {"trainer.rolled_back": "rolled back by ann: scores are off"})
+        assert registry.move_champion(model, second, expected=first) == second
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
+        assert registry.move_champion(model, first, expected=second) == first
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (first, second)
+        registry.record_decision(model, second, {"trainer.rolled_back": ""})
+        assert registry.promote(model, second, expected=first) == second
 
 
 def _two_versions(author: Author, model: str) -> tuple[str, str]:

@@ -74,6 +74,11 @@ class MlflowAuthor:
         tags = {"trainer.run_key": left.run_key, "trainer.period": left.period, "validation_status": "pending"}
         return str(self._act("register", model=model, run_id=run_id, tags=tags))
 
+    def rewrite(self, model: str, left: Left) -> None:
+        """The evaluation of another attempt."""
+        files = {"evaluation.json": json.dumps(left.evaluation)}
+        self._act("rewrite", model=model, run_key=left.run_key, files=files)
+
     def fail_with(self, model: str, tag: str) -> None:
         """An MLflow run whose failure tag is some text."""
         tags = {"trainer.run_key": KEY, "trainer.failure": tag}

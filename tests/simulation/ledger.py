@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
-from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.adapters.ledger import Ledger, Notices
 from trainer_daemon.adapters.ledger.database import _begin_immediately, translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.tables import metadata
@@ -75,6 +75,7 @@ class SimulatedLedger(Ledger):
     def __init__(self, database: Database) -> None:  # super().__init__ would open and migrate a database of its own
         self._database = database
         self._engine = database.engine
+        self.notices = Notices()
 
     def close(self) -> None:
         """The next daemon uses the same connection."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from structlog.testing import CapturingLogger
 
-from tests.simulation import moments
+from tests.simulation import moments, operators
 from tests.simulation.choices import JUMPS_S, LINKS, NOTIFIED, PASSES_S, Choice, Kind, Setting
 from tests.simulation.ledger import SimulatedLedger, database
 from tests.simulation.replica import Makers, Replica, Surroundings
@@ -197,6 +197,8 @@ class World:
             Kind.CHAMPION_DELETED: self.registry.delete_champion,
             Kind.OPERATOR_TRIGGERS: lambda: self._trigger(choice),
             Kind.OPERATOR_CANCELS: lambda: self._cancel(which),
+            Kind.OPERATOR_PROMOTES: lambda: self._intervene(choice),
+            Kind.OPERATOR_ROLLS_BACK: lambda: self._intervene(choice),
             Kind.MESSAGE_DELIVERED: lambda: self.mail.deliver(which),
             Kind.MESSAGES_EXPIRE: self.mail.expire,
             Kind.ACKED_REDELIVERED: lambda: self.mail.redeliver(which),
@@ -245,6 +247,9 @@ class World:
             with suppress(StaleStateError):
                 self.people.request_cancel(runs[which % len(runs)], "ann: wrong month")
 
+    def _intervene(self, choice: Choice) -> None:
+        operators.ask(choice.kind, choice.which, self.registry, self.people, self.clock())
+
     def _break_stream(self, number: int, *, silently: bool) -> None:
         replica = self.replicas[number % len(self.replicas)]
         stream = replica.stream.stream if replica else None
@@ -270,7 +275,7 @@ class World:
             return
         late = self.wire.late.pop(which % len(self.wire.late))
         self.tally.late_submits += late.words == "submit"
-        self.tally.late_promotions += late.words == "promote"
+        self.tally.late_promotions += late.words in {"promote", "move_champion"}
         self.tally.late_tags += late.words == "record_decision"
         with suppress(PermanentError):  # nobody waits for the answer
             late.effect()
@@ -293,6 +298,9 @@ class World:
             self.violate(invariant, facts)
 
     def _on_call(self, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
+        if name == "move_champion":
+            for invariant, facts in operators.wrong_with_move(self.database.connection, str(arguments[1])):
+                self.violate(invariant, facts)
         if name != "promote":
             return
         version, expected = str(arguments[1]), str(named["expected"])

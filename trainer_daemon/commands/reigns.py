@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from trainer_daemon.adapters.ledger.history import History, Judgement, Reign, Transition
 from trainer_daemon.commands.opening import local, open_session, reading
+from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.timeline import evidence_of
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import parse_evaluation
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -25,8 +27,9 @@ class Chapter:
     Attributes:
         until: None for the one of now.
         run: That made it; None when it is none of this ledger's.
-        judgement: That made it champion; None when none did.
+        judgement: The last one before it became champion; None when there is none.
         why: One sentence or more.
+        intervention: What a person did that made it champion; None when nobody did.
     """
 
     reign: Reign
@@ -34,6 +37,7 @@ class Chapter:
     run: Run | None
     judgement: Judgement | None
     why: str
+    intervention: Intervention | None = None
 
 
 def history(*, config: Path, model: str | None, as_json: bool) -> None:
@@ -57,25 +61,32 @@ def chapters(past: History, model: str, part: slice = slice(None)) -> Iterator[C
         model: Whose.
         part: Which of them.
     """
-    reigns = past.reigns(model)
-    followed = zip(reigns, (*reigns[1:], None), strict=False)  # without any there is none that follows
+    records = Records(model=model, reigns=past.reigns(model), interventions=past.interventions(model))
+    followed = zip(records.reigns, (*records.reigns[1:], None), strict=False)  # without any there is none that follows
     for reign, following in [pair for pair in followed if pair[0].version or pair[0].cause != "found"][part]:
         run = past.find_run(reign.run_key) if reign.run_key else None
-        yield _chapter(reign, following.at if following else None, run, past)
+        yield _chapter(reign, following.at if following else None, replace(records, runs=(run,) if run else ()), past)
 
 
-def _chapter(reign: Reign, until: datetime | None, run: Run | None, past: History) -> Chapter:
+def _chapter(reign: Reign, until: datetime | None, records: Records, past: History) -> Chapter:
     """What came before the promotion belongs to it: the last decision about its version, and the move's own reason."""
-    if run is None or reign.cause != "promoted":
+    run, intervention = records.run_of(reign.run_key), records.intervention_of(reign)
+    if intervention is None and (run is None or reign.cause != "promoted"):
         return Chapter(reign=reign, until=until, run=run, judgement=None, why=_outside(reign))
-    made = [each for each in past.judgements(run.key) if each.at <= reign.at]
+    made = [each for each in past.judgements(reign.run_key) if each.at <= reign.at]
     return Chapter(
-        reign=reign, until=until, run=run, judgement=made[-1] if made else None, why=_reason(past.transitions(run.key), reign)
+        reign=reign,
+        until=until,
+        run=run,
+        judgement=made[-1] if made else None,
+        why=intervention.story if intervention else _reason(past.transitions(reign.run_key), reign),
+        intervention=intervention,
     )
 
 
 def _reason(moves: tuple[Transition, ...], reign: Reign) -> str:
-    return next((move.why for move in moves if move.to_state == RunState.PROMOTED and move.at <= reign.at), "it was promoted")
+    promotions = [move.why for move in moves if move.to_state == RunState.PROMOTED and move.at <= reign.at]
+    return promotions[-1] if promotions else "it was promoted"
 
 
 def _outside(reign: Reign) -> str:
@@ -93,6 +104,7 @@ def _item(each: Chapter) -> dict[str, Any]:
         "period": each.reign.period or None,
         "run": each.run.name if each.run else None,
         "why": each.why,
+        "by": each.intervention.by if each.intervention else None,
         "metrics": _metrics(each.judgement),
     }
 

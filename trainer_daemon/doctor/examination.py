@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from trainer_daemon.adapters.registry.doctor import registry_probes
+from trainer_daemon.adapters.registry.doctor import Past, registry_probes
 from trainer_daemon.config import ModelSettings, Settings
+from trainer_daemon.doctor.champions import alias_past
 from trainer_daemon.doctor.clocks import clock_probes
+from trainer_daemon.doctor.endpoints import endpoint_probes
 from trainer_daemon.doctor.folder import folder_probes
 from trainer_daemon.doctor.hello import Hello
-from trainer_daemon.doctor.machine import emulator_probes, ledger_probe, pipelines_probe, workspace_probe
+from trainer_daemon.doctor.ledger import ledger_probe
+from trainer_daemon.doctor.machine import emulator_probes, pipelines_probe, workspace_probe
 from trainer_daemon.doctor.orchestrators import Backend, backend_of
 from trainer_daemon.policy.checks import ok
 from trainer_daemon.probing import Probe
@@ -26,12 +30,14 @@ class Wanted:
     Attributes:
         models: Names of those that are.
         hello_s: How long the pipeline `hello` may take; None when it is not to be run.
+        notify: Whether a test is sent to every endpoint that is notified.
     """
 
     config: Path
     settings: Settings
     models: tuple[str, ...]
     hello_s: float | None = None
+    notify: bool = False
 
 
 def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe, ...]:
@@ -44,16 +50,18 @@ def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe
     """
     settings = wanted.settings
     workspace, pipelines, backend = workspace_probe(settings), pipelines_probe(settings), backend_of(settings, resources, clock)
+    past = Past(aliases=partial(alias_past, settings.ledger), clock=clock)
     return (
         _config_probe(wanted),
         *emulator_probes(settings),
-        ledger_probe(settings),
+        ledger_probe(settings, clock),
         workspace,
         *_buckets(wanted, resources),
-        *registry_probes(settings.mlflow, wanted.models, resources),
+        *registry_probes(settings.mlflow, wanted.models, past, resources),
         pipelines,
         *backend.probes,
         *(hello.probe(workspace, pipelines, *backend.probes) for hello in _hello(wanted, backend, resources, clock)),
+        *endpoint_probes(settings, notify=wanted.notify, clock=clock),
         *clock_probes(settings, clock),
     )
 

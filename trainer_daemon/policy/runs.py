@@ -37,8 +37,8 @@ MOVES: Mapping[RunState, frozenset[RunState]] = {
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.SUPERSEDED: frozenset({_S.QUEUED}),  # the same bytes are current again
     _S.CANCELED: frozenset({_S.QUEUED}),  # the operator asks for it again
-    _S.PROMOTED: frozenset(),
-    _S.REJECTED: frozenset(),
+    _S.PROMOTED: frozenset({_S.REJECTED}),  # a person takes it back
+    _S.REJECTED: frozenset({_S.PROMOTED}),  # a person makes it champion all the same
     _S.QUARANTINED: frozenset(),
 }
 OPEN = frozenset({_S.RUNNING, _S.TRAINED})

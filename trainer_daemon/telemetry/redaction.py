@@ -6,6 +6,8 @@ MASK = "***"
 SECRET_KEY = re.compile(r"token|password|passwd|secret|authorization|credential", re.IGNORECASE)
 """Names of values that are secret whatever they look like."""
 _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#'\"]*@", re.IGNORECASE)
+_DATABASE = re.compile(r"((?:postgres|mysql)[a-z]*(?:\+[a-z0-9]+)?://)[^\s'\"]*@", re.IGNORECASE)
+"""A password that should have been quoted may hold anything; what follows the last @ is the host."""
 _QUERY = re.compile(rf"([?&][^=&\s]*(?:{SECRET_KEY.pattern}|signature)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
 _HEADER = re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?|\bbearer\s+)[a-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _COOKIE = re.compile(r"(\bcookie['\"]?\s*[:=]\s*)\S.*", re.IGNORECASE)
@@ -21,6 +23,7 @@ _SHAPES = re.compile(
 
 
 _RULES = (
+    (("://",), _DATABASE, rf"\1{MASK}@"),
     (("://",), _USERINFO, rf"\1{MASK}@"),
     (("://",), _QUERY, rf"\1{MASK}"),
     (("authorization", "bearer"), _HEADER, rf"\1{MASK}"),

@@ -65,6 +65,8 @@ def _match(kind: str, model: str, runs: tuple[Run, ...], about: tuple[Happening,
         runs=tuple(sorted(known.values(), key=lambda run: run.sequence)),
         happenings=about,
         reigns=history.reigns(model),
+        interventions=history.interventions(model),
+        holding=history.holding(model),
     )
     return Match(kind=kind, records=records, runs=runs, happenings=about)
 

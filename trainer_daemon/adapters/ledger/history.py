@@ -1,20 +1,35 @@
 """What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, NullPool, RowMapping, Select, and_, create_engine, func, inspect, make_url, or_, select, text
+from sqlalchemy import Engine, NullPool, RowMapping, Select, and_, create_engine, func, make_url, or_, select
 
-from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, LATEST, translated
+from trainer_daemon.adapters.ledger.clock import ledger_clock
+from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
+from trainer_daemon.adapters.ledger.intervening import intervention_of
+from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
+from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
-from trainer_daemon.adapters.ledger.tables import champions, decisions, events, run_drops, runs, transitions
+from trainer_daemon.adapters.ledger.tables import (
+    champions,
+    decisions,
+    events,
+    interventions,
+    leases,
+    run_drops,
+    runs,
+    transitions,
+)
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.interventions import Intervention
+from trainer_daemon.policy.leases import Lease
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -75,7 +90,8 @@ class Reign:
 
     Attributes:
         version: Empty when nobody was champion from then on.
-        cause: `promoted` by the daemon, `found` at its first look, or `external`: somebody else moved the alias.
+        cause: `promoted` by the daemon, `forced` or `rollback` by the daemon for a person, `found` at its first look, or
+            `external`: somebody else moved the alias.
     """
 
     version: str
@@ -83,6 +99,18 @@ class Reign:
     period: str
     cause: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What the ledger says about the lease of one model.
+
+    Attributes:
+        is_held: It has not expired by the database's clock; otherwise anybody may take it.
+    """
+
+    lease: Lease
+    is_held: bool
 
 
 class History(LedgerReader):
@@ -178,6 +206,23 @@ class History(LedgerReader):
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
 
+    def interventions(self, model: str) -> tuple[Intervention, ...]:
+        """What people asked for about the champion, oldest first."""
+        query = select(interventions).where(interventions.c.model == model).order_by(interventions.c.id)
+        return self._each(query, intervention_of)
+
+    def holding(self, model: str) -> Holding | None:
+        """Who holds a model's lease, or held it last; None where a lock beside the file lets only one daemon use the ledger."""
+        if self._engine.dialect.name == "sqlite":
+            return None
+        query = select(leases, (leases.c.expires_at - ledger_clock()).label("expires_in_s")).where(leases.c.model == model)
+        return next(iter(self._each(query, _holding)), None)
+
+    def waiting(self, endpoints: Sequence[str]) -> tuple[Waiting, ...]:
+        """What waits to be told to each of these endpoints."""
+        with self._reading() as connection:
+            return read_waiting(connection, endpoints)
+
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:
             return tuple(convert(row) for row in connection.execute(query).mappings())
@@ -197,10 +242,10 @@ def open_history(url: str) -> History | None:
     if engine is None:
         return None
     with translated(), engine.connect() as connection:
-        made = inspect(connection).has_table("alembic_version")
-        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
-    if version is None:
+        version = schema_version(connection)
+    if version != LATEST:
         engine.dispose()
+    if not version:
         return None
     if version != LATEST:
         msg = f"the ledger is of version {version}, this program reads {LATEST}: use the version of the daemon that writes it"
@@ -211,8 +256,10 @@ def open_history(url: str) -> History | None:
 def _reading_engine(url: str) -> Engine | None:
     """An engine that cannot write; None when a SQLite file is missing, which connecting would otherwise create."""
     where = make_url(url)
-    if not where.drivername.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+    if not is_sqlite(url):
+        from trainer_daemon.adapters.ledger.postgres import bounded_engine
+
+        return bounded_engine(url, execution_options={"postgresql_readonly": True})
     path = Path(where.database or "")
     if not path.is_file():
         return None
@@ -220,6 +267,11 @@ def _reading_engine(url: str) -> Engine | None:
     return create_engine(
         "sqlite://", poolclass=NullPool, creator=lambda: sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
     )
+
+
+def _holding(row: RowMapping) -> Holding:
+    lease = Lease(model=row["model"], holder=row["holder"], token=row["token"])
+    return Holding(lease=lease, is_held=bool(row["holder"]) and row["expires_in_s"] > 0)
 
 
 def _happening(row: RowMapping) -> Happening:

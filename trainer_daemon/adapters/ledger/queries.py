@@ -2,11 +2,23 @@
 
 from sqlalchemy import Text, and_, bindparam, exists, func, not_, or_, select, union
 
-from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, drops, events, run_drops, runs
+from trainer_daemon.adapters.ledger.tables import (
+    answers,
+    baselines,
+    champions,
+    decisions,
+    drops,
+    events,
+    interventions,
+    run_drops,
+    runs,
+)
 from trainer_daemon.policy.runs import LIVE, OPEN, RunState
 
 _MODEL, _KEY, _URI = (bindparam(name, type_=Text) for name in ("model", "key", "uri"))
-_URIS, _KEYS, _MODELS = (bindparam(name, type_=Text, expanding=True) for name in ("uris", "keys", "models"))
+_URIS, _KEYS, _MODELS, _VERSIONS = (
+    bindparam(name, type_=Text, expanding=True) for name in ("uris", "keys", "models", "versions")
+)
 _RETRYABLE = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt < runs.c.attempts_max)
 ALIVE = or_(runs.c.state.in_([state.value for state in LIVE]), _RETRYABLE)
 """Runs that something is still to happen to."""
@@ -22,15 +34,19 @@ OTHER_BYTES = (
 
 LIVE_RUNS = select(runs).where(runs.c.model == _MODEL, ALIVE).order_by(runs.c.period, runs.c.sequence)
 RUN = select(runs).where(runs.c.key == _KEY)
+RUNS_OF_VERSIONS = select(runs).where(runs.c.model == _MODEL, runs.c.model_version.in_(_VERSIONS)).order_by(runs.c.sequence)
 _SAME_BYTES = select(run_drops.c.run_key).where(run_drops.c.uri == _URI, run_drops.c.checksum == bindparam("checksum"))
 RUNS_FOR_CONTENT = (
     select(runs)
     .where(runs.c.model == _MODEL, runs.c.key.in_(_SAME_BYTES), runs.c.event_id.not_in(FORCED_EVENTS))
     .order_by(runs.c.sequence)
 )
-OPEN_RUNS = (
-    select(func.count()).select_from(runs).where(runs.c.model.in_(_MODELS), runs.c.state.in_([state.value for state in OPEN]))
+OCCUPIED = (
+    select(func.count(runs.c.model.distinct()))
+    .select_from(runs)
+    .where(runs.c.model.in_(_MODELS), or_(runs.c.state.in_([state.value for state in OPEN]), runs.c.has_slot))
 )
+"""How many models have an open run, or one that is being submitted."""
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
 DECISIONS_OF_RUNS = select(*(column for column in decisions.c if column.name != "evaluation")).where(
     decisions.c.run_key.in_(_KEYS)
@@ -73,8 +89,16 @@ _of_model = select(champions).where(champions.c.model == _MODEL).order_by(champi
 KNOWN_CHAMPION = _of_model
 LAST_CHAMPION = _of_model.where(champions.c.version != "")
 
+NEXT_INTERVENTION = (
+    select(interventions)
+    .where(interventions.c.model == _MODEL, interventions.c.outcome == "pending")
+    .order_by(interventions.c.id)
+    .limit(1)
+)
+
 LAST_CHANGE = select(
     select(func.coalesce(func.max(events.c.sequence), 0)).scalar_subquery(),
     select(func.count()).select_from(runs).where(runs.c.ending != "").scalar_subquery(),
     select(func.count()).select_from(answers).scalar_subquery(),
+    select(func.count()).select_from(interventions).scalar_subquery(),
 )

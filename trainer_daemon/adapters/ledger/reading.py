@@ -9,8 +9,10 @@ from sqlalchemy import Connection, RowMapping, Select
 
 from trainer_daemon.adapters.ledger import queries
 from trainer_daemon.adapters.ledger.database import chunks, open_engine, reading_engine, translated
+from trainer_daemon.adapters.ledger.intervening import intervention_of
 from trainer_daemon.adapters.ledger.rows import drop_of, event_of, run_of
 from trainer_daemon.policy.events import DatasetVersion, Event
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -41,6 +43,11 @@ class LedgerReader:
         row = self._first(queries.NEXT_PENDING, model=model)
         return event_of(row) if row else None
 
+    def next_intervention(self, model: str) -> Intervention | None:
+        """The oldest of what people asked for and nobody has acted on yet."""
+        row = self._first(queries.NEXT_INTERVENTION, model=model)
+        return intervention_of(row) if row else None
+
     def live_runs(self, model: str) -> tuple[Run, ...]:
         """Runs that something is still to happen to, by period, then arrival."""
         return self._runs(queries.LIVE_RUNS, model=model)
@@ -64,9 +71,9 @@ class LedgerReader:
         """Unforced runs that trained on, or are to train on, these bytes under this URI; newest last."""
         return self._runs(queries.RUNS_FOR_CONTENT, model=model, uri=drop.uri, checksum=drop.checksum)
 
-    def open_runs(self, models: Sequence[str]) -> int:
-        """How many of these models are occupied by a run."""
-        return int(self._scalar(queries.OPEN_RUNS, models=list(models)))
+    def occupied(self, models: Sequence[str]) -> int:
+        """How many of these models are occupied by a run that is open, or that somebody is submitting."""
+        return int(self._scalar(queries.OCCUPIED, models=list(models)))
 
     def current(self, model: str, uris: Sequence[str]) -> dict[str, DatasetVersion]:
         """What is there now under each of these URIs."""
@@ -118,7 +125,7 @@ class LedgerReader:
         return int(self._scalar(queries.FAILED_SINCE, moment=moment))
 
     def last_change(self) -> tuple[int, ...]:
-        """Differs whenever another process has recorded an event, asked for a cancellation or answered."""
+        """Differs whenever another process has recorded an event, asked for a cancellation or a champion, or answered."""
         with self._reading() as connection:
             row = connection.execute(queries.LAST_CHANGE).one()
         return tuple(map(int, row))
@@ -132,26 +139,30 @@ class LedgerReader:
             return connection.execute(query, values).scalar()
 
     def _runs(self, query: Select[Any], **values: object) -> tuple[Run, ...]:
-        """Runs of a query, with their drops and what was decided about their present attempt, in two to four statements."""
         with self._reading() as connection:
-            rows = connection.execute(query, values).mappings().all()
-            keys = [row["key"] for row in rows]
-            by_key: dict[str, list[Any]] = {key: [] for key in keys}
-            decided: dict[tuple[str, int], Any] = {}
-            answered: dict[tuple[str, int], Any] = {}
-            for some in chunks(keys):
-                for drop in connection.execute(queries.DROPS_OF_RUNS, {"keys": some}).mappings():
-                    by_key[drop["run_key"]].append(drop)
-            for some in chunks([row["key"] for row in rows if row["state"] not in _UNDECIDED]):
-                made = connection.execute(queries.DECISIONS_OF_RUNS, {"keys": some}).mappings()
-                decided |= {(row["run_key"], row["attempt"]): row for row in made}
-            for some in chunks([row["key"] for row in rows if row["state"] == RunState.AWAITING_APPROVAL.value]):
-                said = connection.execute(queries.ANSWERS_TO_RUNS, {"keys": some}).mappings()
-                answered |= {(row["run_key"], row["attempt"]): row for row in said}
-        present = [(row, (row["key"], row["attempt"])) for row in rows]
-        return tuple(run_of(row, by_key[row["key"]], decided.get(at), answered.get(at)) for row, at in present)
+            return read_runs(connection, query, **values)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with translated(), self._reads.connect() as connection:
             yield connection
+
+
+def read_runs(connection: Connection, query: Select[Any], **values: object) -> tuple[Run, ...]:
+    """Runs of a query, with their drops and what was decided about their present attempt, in two to four statements."""
+    rows = connection.execute(query, values).mappings().all()
+    keys = [row["key"] for row in rows]
+    by_key: dict[str, list[Any]] = {key: [] for key in keys}
+    decided: dict[tuple[str, int], Any] = {}
+    answered: dict[tuple[str, int], Any] = {}
+    for some in chunks(keys):
+        for drop in connection.execute(queries.DROPS_OF_RUNS, {"keys": some}).mappings():
+            by_key[drop["run_key"]].append(drop)
+    for some in chunks([row["key"] for row in rows if row["state"] not in _UNDECIDED]):
+        made = connection.execute(queries.DECISIONS_OF_RUNS, {"keys": some}).mappings()
+        decided |= {(row["run_key"], row["attempt"]): row for row in made}
+    for some in chunks([row["key"] for row in rows if row["state"] == RunState.AWAITING_APPROVAL.value]):
+        said = connection.execute(queries.ANSWERS_TO_RUNS, {"keys": some}).mappings()
+        answered |= {(row["run_key"], row["attempt"]): row for row in said}
+    present = [(row, (row["key"], row["attempt"])) for row in rows]
+    return tuple(run_of(row, by_key[row["key"]], decided.get(at), answered.get(at)) for row, at in present)

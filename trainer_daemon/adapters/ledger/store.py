@@ -1,6 +1,7 @@
 """The ledger: every write of the daemon, each in one transaction, each refused when it no longer fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,14 +9,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from trainer_daemon.adapters.ledger.database import translated
-from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.adapters.ledger import intervening, queries
+from trainer_daemon.adapters.ledger.database import repeated
+from trainer_daemon.adapters.ledger.leasing import LeasingLedger
+from trainer_daemon.adapters.ledger.notices import Notices
+from trainer_daemon.adapters.ledger.outbox import Outbox
 from trainer_daemon.adapters.ledger.receiving import next_number, receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
+from trainer_daemon.policy.interventions import Intervention
+from trainer_daemon.policy.notices import about_drop, kind_of_move
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -31,6 +37,7 @@ class Change:
     Attributes:
         reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
         keep_events: No event becomes pending again, not even that of another month: it would begin the same run again.
+        is_news: Who wants to hear of such moves is told of it.
     """
 
     error: str | None = None
@@ -43,30 +50,53 @@ class Change:
     champion_version: str | None = None
     reopen_event: bool = False
     keep_events: bool = False
+    is_news: bool = True
 
 
-class Ledger(LedgerReader):
+class Ledger(LeasingLedger):
     """The daemon's memory, on SQLite or PostgreSQL.
 
     Every method is one transaction. Methods raise TemporaryError when the database cannot answer and StaleStateError
     when a row is no longer in the state that the caller decided for.
+
+    Args:
+        url: Of the database.
+        notices: Written with what they tell; without them nobody is told anything.
     """
+
+    def __init__(self, url: str, notices: Notices | None = None) -> None:
+        super().__init__(url)
+        self.notices = notices or Notices()
+
+    def outbox(self) -> Outbox:
+        """What is to be delivered; lives as long as the ledger."""
+        return Outbox(self._engine, self._reads)
+
+    @contextmanager
+    def _telling(self) -> Iterator[Connection]:
+        """A transaction that may write notices; whoever delivers them looks when it is committed."""
+        with self._writing() as connection:
+            yield connection
+        self.notices.on_written()
 
     # events
 
+    @repeated
     def record(self, batch: Sequence[Event | Rejection], now: datetime) -> list[bool]:
         """Write down durably what was received; for each, whether it was new. Only after this may a source acknowledge."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             return receive(connection, batch, now)
 
+    @repeated
     def settle(self, event: Event, *, outcome: str, why: str) -> None:
         """Close an event that starts nothing."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _close_event(connection, event.id, outcome=outcome, why=why, run_key="")
 
+    @repeated
     def enqueue(self, event: Event, proposal: Proposal, *, attempts_max: int, now: datetime) -> Run:
         """Put the run that an event starts into the backlog and close the event."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             values = {
                 "key": proposal.key,
                 "sequence": next_number(connection, runs.c.sequence),
@@ -88,9 +118,10 @@ class Ledger(LedgerReader):
             _close_event(connection, event.id, outcome="queued", why="", run_key=proposal.key)
         return self.run(proposal.key)
 
+    @repeated
     def revive(self, event: Event, run: Run, *, why: str, now: datetime) -> Run:
         """Queue a run again that had ended without a decision and close the event."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             move = _Move(to=RunState.QUEUED, attempt=run.attempt + 1, why=why, at=now, by=event.by or DAEMON)
             _move(connection, run, move, Change(extra_attempt=True, ready_at=now, error=""))
             _close_event(connection, event.id, outcome="queued", why=why, run_key=run.key)
@@ -98,13 +129,42 @@ class Ledger(LedgerReader):
 
     # runs
 
+    @repeated
+    def take_slot(self, run: Run, *, models: Sequence[str], maximum: int) -> bool:
+        """Before a run is submitted, count it as open if that makes not too many; taken again it is no second one.
+
+        A crash after it leaves the slot with the run, which is still queued, and whose submission is then repeated or given up.
+
+        Args:
+            run: It must still be as the caller saw it.
+            models: Those whose runs count, this one's included.
+            maximum: Of models that are occupied by a run.
+        """
+        others = [model for model in models if model != run.model]
+        with self._writing() as connection:
+            if connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
+                return False
+            _exactly_one(
+                connection, update(runs).where(_as_seen(run)).values(has_slot=True), f"run {run.name} is no longer {run.state}"
+            )
+            return True
+
+    @repeated
     def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
         """Move a run to another state, if it still is in the state and attempt that the caller saw."""
         change = change or Change()
-        with translated(), self._engine.begin() as connection:
-            _move(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
+        with self._telling() as connection:
+            self._moved(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
         return self.run(run.key)
 
+    def _moved(self, connection: Connection, run: Run, move: "_Move", change: Change) -> None:
+        """Move a run, and have it told."""
+        _move(connection, run, move, change)
+        kind = kind_of_move(run, move.to, is_over=_is_over(run, move, change))
+        if kind is not None and change.is_news:
+            self.notices.write_move(connection, run, kind, why=move.why, at=move.at)
+
+    @repeated
     def record_decision(self, run: Run, decision: Decision, evaluation: Mapping[str, Any], now: datetime) -> None:
         """Write a decision down before anybody acts on it."""
         row = {
@@ -117,10 +177,11 @@ class Ledger(LedgerReader):
             "evaluation": plain_json(evaluation),
             "at": now,
         }
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _require_state(connection, run)
             connection.execute(insert(decisions).values(row))
 
+    @repeated
     def answer(self, run: Run, answer: Answer) -> None:
         """Write down what a person says to a promotion that waits; the daemon acts on it.
 
@@ -128,7 +189,7 @@ class Ledger(LedgerReader):
             StaleStateError: It waits no longer, or somebody has answered already.
         """
         try:
-            with translated(), self._engine.begin() as connection:
+            with self._writing() as connection:
                 _require_state(connection, run)
                 row = {"approved": answer.approved, "by": answer.by, "reason": answer.reason, "at": answer.at}
                 connection.execute(insert(answers).values(run_key=run.key, attempt=run.attempt, **row))
@@ -136,10 +197,11 @@ class Ledger(LedgerReader):
             msg = f"somebody has answered about run {run.name} already"
             raise StaleStateError(msg) from exc
 
+    @repeated
     def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
         """The alias was moved to the run's version: state and champion in one transaction."""
-        with translated(), self._engine.begin() as connection:
-            _move(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
+        with self._telling() as connection:
+            self._moved(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
             _add_champion(connection, run.model, champion, cause="promoted", now=now)
         return self.run(run.key)
 
@@ -151,6 +213,7 @@ class Ledger(LedgerReader):
         """
         self.doom(run, RunState.CANCELED, reason)
 
+    @repeated
     def doom(self, run: Run, ending: RunState, reason: str) -> None:
         """Write down that a run is to end, before anything is done about it; nothing revokes that.
 
@@ -160,10 +223,11 @@ class Ledger(LedgerReader):
         retryable = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt < runs.c.attempts_max)
         alive = and_(runs.c.key == run.key, or_(runs.c.state.in_([state.value for state in LIVE]), retryable))
         values = {"ending": ending.value, "ending_reason": reason}
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
 
-    def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
+    @repeated
+    def condemn(self, model: str, drop: DatasetVersion, *, why: str, now: datetime) -> None:
         """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
 
         Raises:
@@ -172,19 +236,64 @@ class Ledger(LedgerReader):
         mine = and_(
             events.c.model == model, events.c.uri == drop.uri, events.c.checksum == drop.checksum, events.c.kind == "drop"
         )
-        with translated(), self._engine.begin() as connection:
+        with self._telling() as connection:
             if not connection.execute(update(events).where(mine).values(outcome="quarantined", why=why)).rowcount:
                 msg = f"{drop.ref} is not known"
                 raise StaleStateError(msg)
+            self.notices.write(connection, about_drop(model, drop, why=why, at=now))
 
+    @repeated
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
         """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _add_champion(connection, model, champion or Champion(version=""), cause=cause, now=now)
 
+    # what people ask for
+
+    @repeated
+    def ask(self, intervention: Intervention) -> None:
+        """Write down whom a person wants to be champion; the daemon acts on it."""
+        with self._writing() as connection:
+            intervening.ask(connection, intervention)
+
+    @repeated
+    def dismiss(self, intervention: Intervention, why: str, now: datetime) -> None:
+        """Close what cannot be carried out any more."""
+        with self._writing() as connection:
+            intervening.close(connection, intervention, {"outcome": "refused", "why": why}, now)
+
+    @repeated
+    def intervened(
+        self, intervention: Intervention, champion: Champion, *, replaced: str, now: datetime
+    ) -> tuple[tuple[Run, RunState], ...]:
+        """The alias was moved for a person: the intervention, the champion and the states of both runs in one transaction.
+
+        Args:
+            intervention: What was asked for.
+            champion: The version that is champion now.
+            replaced: The version that was before; empty for nobody.
+            now: In UTC.
+
+        Returns:
+            The runs whose state moved, and where to; a run that something is still to happen to goes on.
+        """
+        versions = [champion.version, replaced] if intervention.kind == "rollback" else [champion.version]
+        moved = intervening.ends(
+            self._runs(queries.RUNS_OF_VERSIONS, model=intervention.model, versions=versions), champion.version
+        )
+        why = intervention.sentence
+        with self._telling() as connection:
+            intervening.close(connection, intervention, {"outcome": "done", "replaces": replaced}, now)
+            for run, to in moved:
+                _move(connection, run, _Move(to=to, attempt=run.attempt, why=why, at=now, by=intervention.by), Change(error=why))
+            _add_champion(connection, intervention.model, champion, cause=intervening.CAUSES[intervention.kind], now=now)
+            self.notices.write(connection, intervening.notice(intervention, replaced, now))
+        return moved
+
+    @repeated
     def set_baseline(self, model: str, *, listed: int, now: datetime) -> None:
         """The model's bucket has been listed completely once."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             if connection.execute(select(baselines.c.model).where(baselines.c.model == model)).first() is None:
                 connection.execute(insert(baselines).values(model=model, listed=listed, at=now))
 
@@ -215,7 +324,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     if move.to not in MOVES[run.state]:
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
-    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
+    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, "has_slot": False, **_columns(run, change)}
     if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -17,8 +18,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
     naming_convention={
@@ -45,6 +48,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def ordered(kind: String) -> TypeEngine[str]:
+    """A text that is sorted, or compared by more than equality: by its bytes on every database, in any of its locales."""
+    return kind.with_variant(type(kind)(kind.length, collation="C"), "postgresql")
 
 
 events = Table(
@@ -84,10 +92,10 @@ drops = Table(
     "current_drop",
     metadata,
     Column("model", Text, primary_key=True),
-    Column("uri", Text, primary_key=True),
+    Column("uri", ordered(Text()), primary_key=True),
     Column("generation", Text, nullable=False),
     Column("checksum", Text, nullable=False),
-    Column("period", String(7), nullable=False),
+    Column("period", ordered(String(7)), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("signature", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
@@ -101,7 +109,7 @@ runs = Table(
     Column("key", String(64), primary_key=True),
     Column("sequence", BigInteger, nullable=False, unique=True),
     Column("model", Text, nullable=False),
-    Column("period", String(7), nullable=False),
+    Column("period", ordered(String(7)), nullable=False),
     Column("state", String(20), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("attempts_max", Integer, nullable=False),
@@ -113,9 +121,11 @@ runs = Table(
     Column("ending", String(20), nullable=False, server_default=""),
     Column("ending_reason", Text, nullable=False, server_default=""),
     Column("champion_version", Text, nullable=False, server_default=""),
+    Column("has_slot", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index("ix_run_backlog", "model", "state", "period", "sequence"),
+    Index("ix_run_slot", "model", sqlite_where=text("has_slot"), postgresql_where=text("has_slot")),
     Index(
         "uq_run_open",
         "model",
@@ -124,7 +134,10 @@ runs = Table(
         postgresql_where=text("state IN ('RUNNING', 'TRAINED')"),
     ),
 )
-"""One row per run key; the partial unique index allows one open run per model."""
+"""One row per run key; the partial unique index allows one open run per model.
+
+`has_slot` is set before a run is submitted, when there is room for one more, and cleared by its next move: it counts meanwhile.
+"""
 
 run_drops = Table(
     "run_drop",
@@ -180,6 +193,24 @@ answers = Table(
 )
 """What a person said to a promotion that waits for approval; one per attempt of a run, and nobody revokes it."""
 
+interventions = Table(
+    "intervention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("replaces", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("outcome", String(16), nullable=False, server_default="pending"),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("closed_at", UtcDateTime, nullable=True),
+    Index("ix_intervention_model", "model", "outcome", "id"),
+)
+"""What people asked for about the champion, in their order; `outcome` is `pending` until the reconciler has acted on it."""
+
 champions = Table(
     "champion",
     metadata,
@@ -202,3 +233,41 @@ baselines = Table(
     Column("listed", Integer, nullable=False),
 )
 """Models whose bucket has been listed once: `start_from` counts only before that."""
+
+leases = Table(
+    "lease",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+"""Who may act for a model: nobody when `holder` is empty. `token` only grows; `expires_at` is in the database's own seconds."""
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("endpoint", Text, nullable=False),
+    Column("notice", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("error", Text, nullable=False, server_default=""),
+    UniqueConstraint("endpoint", "notice"),
+    Index(
+        "ix_outbox_waiting",
+        "endpoint",
+        "model",
+        "id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+"""What is to be told to whom, written with what it tells of; `state` is `waiting`, `delivered` or `refused`. Whoever delivers a
+row moves `due_at` first, so that nobody else does meanwhile."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from trainer_daemon.adapters.registry.protocol import IDLE_EXIT
-from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.errors import PermanentError, RolledBackError, TemporaryError
 from trainer_daemon.telemetry.redaction import redacted
 
 START_TIMEOUT_S = 60.0
@@ -251,6 +251,8 @@ def _failed(operation: str, exc: Exception) -> TemporaryError:
 def _result(reply: Mapping[str, Any]) -> dict[str, Any]:
     if "temporary" in reply:
         raise TemporaryError(reply["temporary"])
+    if "rolled_back" in reply:
+        raise RolledBackError(reply["rolled_back"])
     if "permanent" in reply:
         raise PermanentError(reply["permanent"])
     return reply["result"] or {}
