@@ -72,7 +72,7 @@ def test_report_fits_the_window_and_everything_is_seen(opened: OpenPage, width: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_report_is_accessible(opened: OpenPage, scheme: str) -> None:
     """No rule of axe is broken, contrast included, in either colour scheme."""
-    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+    from axe_playwright_python.sync_playwright import Axe
 
     with opened(viewport={"width": 360, "height": 800}, color_scheme=scheme) as page:
         found = Axe().run(page).response["violations"]

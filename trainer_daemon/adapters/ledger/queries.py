@@ -48,7 +48,9 @@ OCCUPIED = (
 )
 """How many models have an open run, or one that is being submitted."""
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
-DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
+DECISIONS_OF_RUNS = select(*(column for column in decisions.c if column.name != "evaluation")).where(
+    decisions.c.run_key.in_(_KEYS)
+)
 ANSWERS_TO_RUNS = select(answers).where(answers.c.run_key.in_(_KEYS))
 _metrics = {name: decisions.c.evaluation[(name, "metrics")].label(name) for name in ("candidate", "champion")}
 JUDGED = (
