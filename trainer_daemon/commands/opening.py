@@ -127,6 +127,11 @@ def open_session(config: Path) -> Session:
     return Session(config=config, settings=settings, daemon_pid=holder(settings.ledger))
 
 
+def isolated_session(config: Path) -> Session:
+    """Read a configuration that the program wrote itself: variables that are meant for the user's own change nothing in it."""
+    return Session(config=config, settings=load_settings(config, {}))
+
+
 @contextmanager
 def reading(session: Session) -> Iterator[History | None]:
     """The ledger's history for as long as the context lasts; None when no daemon has made the ledger yet."""

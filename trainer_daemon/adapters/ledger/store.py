@@ -343,7 +343,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
 def _is_over(run: Run, move: _Move, change: Change) -> bool:
     """Nothing is left to be ended, so nobody's wish to end it may outlive it: it would end the run when it is asked for again."""
     if move.to is RunState.FAILED:
-        return change.final or move.attempt >= run.attempts_max
+        return change.final or move.attempt >= run.attempts_max + change.extra_attempt
     return move.to not in LIVE
 
 
