@@ -84,7 +84,7 @@ class Scheduler:
 
     def _is_delicate(self, kind: Kind, world: World) -> bool:
         """Whether this step is about to promote something, or to end it."""
-        return kind is Kind.RECONCILE and world.database.connection.execute(_DELICATE).fetchone() is not None
+        return kind is Kind.RECONCILE and bool(world.database.quick.look(_DELICATE))
 
     def _choice(self, kind: Kind, world: World) -> Choice:
         draw = self._random

@@ -149,6 +149,7 @@ class Remote:
             self._wire.on_call(name, args, kwargs)
             return self._wire.call(self._link, name, lambda: attribute(*args, **kwargs))
 
+        self.__dict__[name] = call  # asked for once
         return call
 
 
