@@ -19,21 +19,22 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings, Settings
-from trainer_daemon.config_promotion import EVIDENCE_KEYS
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import PermanentError, TrainerError
+from trainer_daemon.fenced import FencedOrchestrator, FencedRegistry
 from trainer_daemon.intake import Intake
+from trainer_daemon.leases import LeaseKeeper, Leases, Tenure, new_holder
 from trainer_daemon.measured import MeasuredBucket, MeasuredOrchestrator, MeasuredRegistry, Meter
 from trainer_daemon.metrics_parts import expose
+from trainer_daemon.model_parts import model_of
 from trainer_daemon.observer import Slots
 from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
 from trainer_daemon.policy.crontab import schedule_event
-from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.ports import Bucket
 from trainer_daemon.prober import STALE_S, Prober
-from trainer_daemon.reconciler import Model, Reconciler
+from trainer_daemon.reconciler import Reconciler
 from trainer_daemon.service_questions import questions
-from trainer_daemon.singleton import hold
+from trainer_daemon.singleton import hold, lock_path
 from trainer_daemon.telemetry.metrics import Metrics
 from trainer_daemon.telemetry.vitals import ROUND_S_MAX, Pulse, Vitals
 
@@ -78,6 +79,7 @@ def build(settings: Settings, log: FilteringBoundLogger, *, metrics: Metrics, vi
         models = [shared.model(model) for model in settings.models]
         parts = Parts(
             models=[model.reconciling for model in models],
+            leases=shared.lease_keeper(),
             buckets=[model.listing for model in models],
             prepare=shared.prepare,
             interrupt=shared.interrupt,
@@ -136,11 +138,19 @@ class _Shared:
         self._settings = settings
         self._log = log
         self._resources = resources
+        self._leases = Leases(
+            ledger,
+            [model.name for model in settings.models],
+            holder=new_holder(),
+            log=log,
+            alone=lock_path(settings.ledger) is not None,
+            on_change=self._lease_changed,
+        )
         self._slots = Slots(ledger, settings.max_parallel_runs, [model.name for model in settings.models])
         self._digest = pipeline_digest()
         self._registry = MlflowRegistry(settings.mlflow, log=log)
         resources.callback(self._registry.close)
-        self._loops: list[ModelLoop] = []
+        self._loops: dict[str, ModelLoop] = {}
         around = Surroundings(
             workspace=settings.workspace,
             compiled=self._compiled,
@@ -176,16 +186,27 @@ class _Shared:
 
     def _run_ended(self, _name: str) -> None:
         """Another model may have waited for its slot, so all of them look."""
-        for reconciling in self._loops:
+        for reconciling in self._loops.values():
             reconciling.loop.wake()
+
+    def _lease_changed(self, model: str, is_held: bool) -> None:  # noqa: FBT001 - a gauge's value
+        """Whatever was recorded meanwhile is seen by the look that follows."""
+        self._metrics.lease(model, is_held)
+        if is_held:
+            self._loops[model].loop.wake()
+
+    def lease_keeper(self) -> LeaseKeeper:
+        """What keeps the leases of all models, once they are known."""
+        return LeaseKeeper(self._leases, log=self._log, pulse=self._vitals.pulse("lease"))
 
     def model(self, settings: ModelSettings) -> _ModelParts:
         """The loops of one model, and what rings them."""
         log = self._log.bind(model=settings.name)
         pulse = self._vitals.pulse(f"reconcile {settings.name}", self._round_s_max)
-        reconciler = self._reconciler(settings, pulse, log)
-        reconciling = ModelLoop(reconciler, pause_s=self._orchestrator.pause_s, clock=clock, log=log, pulse=pulse)
-        self._loops.append(reconciling)
+        tenure = self._leases.tenure(settings.name)
+        reconciler = self._reconciler(settings, tenure, pulse, log)
+        reconciling = ModelLoop(reconciler, tenure, pause_s=self._orchestrator.pause_s, clock=clock, log=log, pulse=pulse)
+        self._loops[settings.name] = reconciling
 
         def on_recorded() -> None:
             reconciling.loop.wake()
@@ -280,28 +301,21 @@ class _Shared:
         pulse = self._vitals.pulse(f"schedule {settings.name}")
         return CronSource(schedule, on_fire, clock=clock, log=self._log.bind(model=settings.name), pulse=pulse)
 
-    def _reconciler(self, settings: ModelSettings, pulse: Pulse, log: FilteringBoundLogger) -> Reconciler:
-        model = Model(
-            policy=model_policy(settings, self._digest),
-            parameters={**training_parameters(settings), **self._tracking(settings.name)},
-            pipeline=settings.training.pipeline,
-            run_timeout_s=self._settings.orchestrator.run_timeout_s,
+    def _reconciler(self, settings: ModelSettings, tenure: Tenure, pulse: Pulse, log: FilteringBoundLogger) -> Reconciler:
+        model = model_of(
+            settings, digest=self._digest, mlflow=self._settings.mlflow, run_timeout_s=self._settings.orchestrator.run_timeout_s
         )
         runs = Meter("orchestrator", part=self._orchestrator_part, pulse=pulse, metrics=self._metrics)
         versions = Meter("mlflow", part=self._mlflow_part, pulse=pulse, metrics=self._metrics)
         return Reconciler(
             model=model,
-            ledger=self.ledger,
-            orchestrator=MeasuredOrchestrator(self._orchestrator, runs),
-            registry=MeasuredRegistry(self._registry, versions),
+            ledger=self.ledger.fenced(tenure),
+            orchestrator=FencedOrchestrator(MeasuredOrchestrator(self._orchestrator, runs), tenure),
+            registry=FencedRegistry(MeasuredRegistry(self._registry, versions), tenure),
             slots=self._slots,
             clock=clock,
             log=log,
         )
-
-    def _tracking(self, model: str) -> dict[str, object]:
-        mlflow = self._settings.mlflow
-        return {"tracking_uri": mlflow.tracking_uri, "experiment": model, "artifact_location": mlflow.artifact_location}
 
 
 def _require_writable(workspace: Path) -> None:
@@ -316,28 +330,3 @@ def _require_writable(workspace: Path) -> None:
 
 def _warn(log: FilteringBoundLogger, reason: str) -> None:
     log.warning("watch_interrupted", reason=reason)
-
-
-def training_parameters(settings: ModelSettings) -> dict[str, object]:
-    """What the outcome of a run depends on besides its drops and code: the pipeline's `data` and `training`."""
-    data = settings.model_dump(
-        mode="json",
-        include={"target", "entity_column", "id_columns", "positive_label", "holdout_ratio", "ranges", "allow_schema_change"},
-    )
-    training = settings.training.model_dump(mode="json", include={"estimator", "hyperparameters", "seed"})
-    slices = settings.promotion.model_dump(mode="json", include=EVIDENCE_KEYS)
-    return {"data": {**data, "max_bytes": settings.max_drop_bytes}, "training": {**training, **slices}}
-
-
-def model_policy(settings: ModelSettings, digest: str) -> ModelPolicy:
-    """What decisions about a model depend on."""
-    return ModelPolicy(
-        name=settings.name,
-        promotion=settings.promotion.rules(),
-        pipeline_digest=digest,
-        parameters={**training_parameters(settings), "pipeline": settings.training.pipeline},
-        window_months=settings.window_months,
-        backlog=settings.backlog,
-        attempts_max=settings.attempts_max,
-        retry_backoff_s=settings.retry_backoff_s,
-    )

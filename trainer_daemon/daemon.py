@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.intake import Intake
+from trainer_daemon.leases import LeaseKeeper, Tenure
 from trainer_daemon.loop import Loop, Rest
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import Source
@@ -53,6 +54,7 @@ class ModelLoop:
 
     Args:
         reconciler: The model's.
+        tenure: The model's lease; without it nothing is done, and whoever gets it has the loop woken.
         pause_s: How long to wait before an open run is looked at again, given how often in a row nothing had changed.
         clock: Now, in UTC.
         log: The model's.
@@ -62,6 +64,7 @@ class ModelLoop:
     def __init__(
         self,
         reconciler: Reconciler,
+        tenure: Tenure,
         *,
         pause_s: Callable[[int], float],
         clock: Clock,
@@ -69,6 +72,7 @@ class ModelLoop:
         pulse: Pulse | None = None,
     ) -> None:
         self._reconciler = reconciler
+        self._tenure = tenure
         self._pause_s = pause_s
         self._clock = clock
         self._looks = 0
@@ -76,6 +80,8 @@ class ModelLoop:
         self.loop = Loop("reconcile", self._work, log, pulse)
 
     def _work(self) -> Rest:
+        if not self._tenure.begin():
+            return Rest(seconds=None)
         if time.monotonic() - self._champion_at > CHAMPION_S:
             self._champion_at = time.monotonic()
             self._reconciler.look_at_champion()
@@ -139,6 +145,7 @@ class Parts:
 
     Attributes:
         prepare: Slow work that the first run would otherwise wait for; done on a thread of its own.
+        leases: Takes, renews and gives back the right to act for the models.
         interrupt: Makes calls under way fail, when a stop cannot wait for them.
         resources: Closes every client, in reverse order of construction.
         vitals: Told how the daemon itself and the ledger are.
@@ -147,6 +154,7 @@ class Parts:
     models: Sequence[ModelLoop]
     buckets: Sequence[BucketLoop]
     watches: Sequence[Watch]
+    leases: LeaseKeeper
     prepare: Callable[[], None]
     interrupt: Callable[[], None]
     ledger: Ledger
@@ -186,6 +194,7 @@ class Daemon:
         return reason not in {STUCK, BROKEN} and not (reason == IDLE and failed)
 
     def _start(self) -> None:
+        self._parts.leases.start()
         for loop in self._loops:
             loop.start()
         threading.Thread(target=self._parts.prepare, name="prepare", daemon=True).start()
@@ -200,7 +209,7 @@ class Daemon:
         seen = None
         while not (reason := stopped(LOOK_S if not until_idle else 0.1)):
             self._pulse.beat()
-            if not all(loop.alive for loop in self._loops):
+            if not (self._parts.leases.alive and all(loop.alive for loop in self._loops)):
                 return BROKEN
             if until_idle and (idle := self._is_idle()):
                 return idle
@@ -231,11 +240,13 @@ class Daemon:
             loop.stop()
         for watch in self._parts.watches:
             watch.close()
-        if not self._join(DRAIN_S):
-            return
-        self._parts.interrupt()
-        if late := self._join(INTERRUPTED_S):
+        late = self._join(DRAIN_S)
+        if late:
+            self._parts.interrupt()
+            late = self._join(INTERRUPTED_S)
+        if late:
             self._log.warning("drain_timed_out", loops=late)
+        self._parts.leases.close(release=not late)
 
     def _join(self, seconds: float) -> int:
         """Wait for the loops to end; how many have not."""

@@ -40,3 +40,7 @@ class PermanentError(TrainerError):
 
 class StaleStateError(TrainerError):
     """The ledger row is no longer in the state that the decision was made for; somebody else moved it. Look again."""
+
+
+class LeaseLostError(StaleStateError):
+    """This daemon may not act for the model any more: another one does, or may begin to."""

@@ -18,7 +18,9 @@ from trainer_daemon.telemetry.work import work_on
 
 
 class Slots:
-    """How many runs may be open over all models; submissions go one by one, so that two models cannot take the last slot.
+    """How many runs may be open over all models of a ledger, whichever daemons work on it.
+
+    Submissions of one daemon go one by one, by `lock`: the first run of a pipeline also uploads it.
 
     Args:
         ledger: Counts.
@@ -32,9 +34,18 @@ class Slots:
         self._models = models
         self.lock = threading.Lock()
 
-    def free(self) -> int:
-        """Slots left at this moment; only an answer while `lock` is held."""
-        return self._maximum - self._ledger.open_runs(self._models)
+    def free(self, model: str) -> int:
+        """Slots left for a model that has no open run; at this moment, somebody may take one at the next."""
+        return self._maximum - self._ledger.occupied([other for other in self._models if other != model])
+
+    def take(self, run: Run, ledger: Ledger) -> bool:
+        """Have a run that is submitted next count as open, if there is a slot left for it.
+
+        Args:
+            run: As it was seen.
+            ledger: Of whoever may act for the run's model.
+        """
+        return ledger.take_slot(run, models=self._models, maximum=self._maximum)
 
 
 class Observer:
@@ -96,7 +107,7 @@ class Observer:
             bad=self._ledger.bad_drops(name, windows) if windows else frozenset(),
             known_champion=known_champion,
             last_champion=self._last_champion(known_champion),
-            slots=self._slots.free() if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
+            slots=self._slots.free(name) if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
             champion_due=self.champion_due,
         )
 

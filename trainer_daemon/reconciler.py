@@ -9,7 +9,8 @@ Why a crash at any instruction converges. Each round performs one action: one si
 that order. The next round, in this process or the next, looks at everything again, so only a crash between an effect
 and its ledger write matters:
 
-* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it.
+* submit, then RUNNING: the run is still QUEUED; `submit` finds the run by its deterministic name and adopts it. That it takes a
+  slot was written before, so that no other model, in whichever process, takes the same one; it keeps it until it moves.
 * cancel, then SUPERSEDED or CANCELED: that the run is to end was written down before, and nothing revokes it, not even the
   same bytes coming back meanwhile; cancelling a terminal run is no error. A run that is still QUEUED is cancelled, too: its
   submission may be what the crash came after.
@@ -187,7 +188,7 @@ class Reconciler:
     def _submit(self, action: Submit, now: datetime) -> None:
         run = action.run
         with self._slots.lock:
-            if self._slots.free() <= 0:
+            if not self._slots.take(run, self._ledger):
                 return
             submission = self._orchestrator.submit(self._request(run, action.champion))
             champion = action.champion.version if action.champion else ""

@@ -11,8 +11,10 @@ from tests.emulators.certificates import issue
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.gcs import GcsServer
 from tests.emulators.kfp_server import KfpServer
+from tests.emulators.postgres import PostgresServer
 from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
+from trainer_daemon.adapters.ledger import Ledger
 
 if TYPE_CHECKING:
     from google.cloud import pubsub_v1, storage
@@ -35,6 +37,39 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
     """One bucket service for the whole session that notifies nobody; use `gcs`."""
     server = GcsServer(tmp_path_factory.mktemp("gcs"))
     yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole session; take a database of your own, cause no outage."""
+    with closing(PostgresServer(tmp_path_factory.mktemp("postgres"))) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """Name of a database with the tables of an empty ledger in it, to be copied."""
+    name = postgres_server.create()
+    Ledger(postgres_server.url(name)).close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, migrated_database: str) -> Iterator[str]:
+    """An empty ledger on PostgreSQL, of this test alone."""
+    name = postgres_server.create(migrated_database)
+    yield postgres_server.url(name)
+    postgres_server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty ledger, once on each database that there may be."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'var' / 'ledger.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture

@@ -64,14 +64,27 @@ class ServerProcess:
             self.kill()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._child is not None
+        return self._child.pid
+
     def kill(self) -> None:
         """SIGKILL, as a machine that dies."""
         self._end(signal.SIGKILL)
 
+    def interrupt(self) -> None:
+        """End it by SIGINT, as one that waits for its clients at SIGTERM; by force when it takes longer than a few seconds."""
+        self._stop(signal.SIGINT)
+
     def stop(self) -> None:
         """End it; by force when it takes longer than a few seconds."""
+        self._stop(signal.SIGTERM)
+
+    def _stop(self, number: signal.Signals) -> None:
         try:
-            self._end(signal.SIGTERM)
+            self._end(number)
         except subprocess.TimeoutExpired:
             self.kill()
 

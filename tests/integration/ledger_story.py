@@ -32,10 +32,15 @@ def evaluation_json(run: Run, *, candidate: dict[str, float], champion: dict[str
 
 
 class Storyteller:
-    """Writes a past into a ledger, one moment per call of the ledger."""
+    """Writes a past into a ledger, one moment per call of the ledger.
 
-    def __init__(self, path: Path, model: str = MODEL) -> None:
-        self.url = f"sqlite:///{path}"
+    Args:
+        place: The ledger's file, or its URL.
+        model: Whose past it is.
+    """
+
+    def __init__(self, place: Path | str, model: str = MODEL) -> None:
+        self.url = place if isinstance(place, str) else f"sqlite:///{place}"
         self.ledger = Ledger(self.url)
         self.model = model
         self._minutes = 0
@@ -105,9 +110,9 @@ class Storyteller:
         return decision
 
 
-def a_whole_past(path: Path) -> Storyteller:
+def a_whole_past(place: Path | str) -> Storyteller:
     """A ledger in which everything has happened once: every month of 2025 has another end."""
-    story = Storyteller(path)
+    story = Storyteller(place)
     story.judged(a_drop("2025-01"), "1", log_loss=0.55)
     same = replace(a_drop("2025-01"), generation="2")
     story.ledger.settle(story.arrives(same), outcome="duplicated", why="run for the same bytes ended PROMOTED")

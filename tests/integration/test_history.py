@@ -137,7 +137,7 @@ def test_ledger_of_another_version_is_refused(story: Storyteller) -> None:
     """Instead of misread."""
     with sqlite3.connect(story.url.removeprefix("sqlite:///")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(PermanentError, match=r"the ledger is of version 9999, this program reads 0002"):
+    with pytest.raises(PermanentError, match=r"the ledger is of version 9999, this program reads 0003"):
         open_history(story.url)
 
 

@@ -1,28 +1,18 @@
-"""The ledger on real SQLite: what must not happen twice is refused by the database."""
+"""The ledger on every database: what must not happen twice is refused by the database."""
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
 from tests.builders import MODEL, NOW, a_champion, a_decision, a_drop, a_drop_event, a_policy, an_operator_event
-from tests.integration.ledger_story import a_whole_past
 from trainer_daemon.adapters.ledger import Change, Ledger
-from trainer_daemon.adapters.ledger.database import LATEST, MIGRATIONS
-from trainer_daemon.adapters.ledger.history import open_history
-from trainer_daemon.adapters.ledger.tables import metadata
+from trainer_daemon.adapters.ledger.tables import decisions, events
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Rejection
@@ -31,15 +21,9 @@ from trainer_daemon.policy.runs import Run, RunState
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Where the ledger's file is, in a folder that does not exist yet."""
-    return tmp_path / "var" / "ledger.db"
-
-
-@pytest.fixture
-def ledger(file: Path) -> Iterator[Ledger]:
+def ledger(ledger_url: str) -> Iterator[Ledger]:
     """An empty ledger."""
-    with Ledger(f"sqlite:///{file}") as opened:
+    with Ledger(ledger_url) as opened:
         yield opened
 
 
@@ -128,7 +112,7 @@ def test_model_has_one_open_run(ledger: Ledger) -> None:
     ledger.advance(march, RunState.RUNNING, why="submitted", now=NOW)
     with pytest.raises(StaleStateError, match="another open run"):
         ledger.advance(may, RunState.RUNNING, why="submitted", now=NOW)
-    assert ledger.open_runs([MODEL]) == 1
+    assert ledger.occupied([MODEL]) == 1
 
 
 def test_backlog_is_by_period_then_arrival(ledger: Ledger) -> None:
@@ -256,81 +240,6 @@ def test_baseline_is_set_once(ledger: Ledger) -> None:
     assert ledger.baseline(MODEL) == NOW
 
 
-def test_ledger_survives_reopening(ledger: Ledger, file: Path) -> None:
-    """Everything is on disk when a call returns, without a close."""
-    run = a_queued_run(ledger)
-    with Ledger(f"sqlite:///{file}") as other:
-        assert other.run(run.key) == run
-
-
-def test_transitions_can_only_be_added(ledger: Ledger, file: Path) -> None:
-    """History is not rewritten, not even by hand."""
-    a_queued_run(ledger)
-    connection = sqlite3.connect(file)
-    for statement in ("UPDATE transition SET why = 'x'", "DELETE FROM transition"):
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            connection.execute(statement)
-    connection.close()
-
-
-def test_commits_are_durable_against_power_cuts(ledger: Ledger) -> None:
-    """Write-ahead log, synchronised on every commit."""
-    with ledger._engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-
-
-def test_migrations_arrive_at_the_tables_that_the_code_uses(ledger: Ledger, file: Path) -> None:
-    """And the daemon's idea of the newest migration is true."""
-    assert ledger
-    engine = create_engine(f"sqlite:///{file}")
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
-    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == LATEST
-
-
-def test_ledger_of_the_first_version_is_upgraded_with_everything_in_it(tmp_path: Path) -> None:
-    """Every row of a whole past is there afterwards, and the new tables can be written."""
-    past = a_whole_past(tmp_path / "past.db")
-    past.ledger.close()
-    url = a_ledger_of_version("0001", tmp_path / "old.db", rows_of=tmp_path / "past.db")
-    with pytest.raises(PermanentError, match="is of version 0001"):
-        open_history(url)
-    with Ledger(url):
-        pass
-    old, new = open_history(past.url), open_history(url)
-    assert old
-    assert new
-    with old, new:
-        assert new.runs(MODEL) == old.runs(MODEL)
-        assert len(new.runs(MODEL)) > 5
-        assert new.happenings(MODEL) == old.happenings(MODEL)
-        assert new.reigns(MODEL) == old.reigns(MODEL)
-        keys = [run.key for run in old.runs(MODEL)]
-        assert [new.transitions(key) for key in keys] == [old.transitions(key) for key in keys]
-        assert [new.judgements(key) for key in keys] == [old.judgements(key) for key in keys]
-
-
-def a_ledger_of_version(version: str, file: Path, *, rows_of: Path) -> str:
-    """A ledger as an earlier daemon left it, with as much of another one's rows as it has tables for."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    engine = create_engine(f"sqlite:///{file}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
-        names = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
-    engine.dispose()
-    with closing(sqlite3.connect(file)) as copy:
-        copy.execute("ATTACH ? AS past", (str(rows_of),))
-        for name in names:
-            columns = ", ".join(f'"{row[1]}"' for row in copy.execute(f"PRAGMA table_info('{name}')"))
-            copy.execute(f'INSERT INTO main."{name}" ({columns}) SELECT {columns} FROM past."{name}"')  # noqa: S608 - our tables
-        copy.commit()
-    return f"sqlite:///{file}"
-
-
 def test_answer_is_given_once_to_a_run_that_waits(ledger: Ledger) -> None:
     """Nobody revokes it, and it shows as a change that a daemon has to look at."""
     run = a_queued_run(ledger)
@@ -361,12 +270,72 @@ def test_answer_belongs_to_its_attempt(ledger: Ledger) -> None:
         run = ledger.advance(run, RunState.QUEUED, why="w", now=NOW, change=Change(next_attempt=True, extra_attempt=True))
 
 
-def test_ledger_of_a_newer_daemon_is_refused(ledger: Ledger, file: Path) -> None:
-    """Guessing its meaning would be worse."""
-    assert ledger
-    connection = sqlite3.connect(file)
-    connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.commit()
-    connection.close()
-    with pytest.raises(PermanentError, match="newer daemon"):
-        Ledger(f"sqlite:///{file}")
+def test_ledger_survives_reopening(ledger: Ledger, ledger_url: str) -> None:
+    """Everything is on disk when a call returns, without a close."""
+    run = a_queued_run(ledger)
+    with Ledger(ledger_url) as other:
+        assert other.run(run.key) == run
+
+
+@pytest.mark.parametrize("statement", ["UPDATE transition SET why = 'x'", "DELETE FROM transition"])
+def test_transitions_can_only_be_added(ledger: Ledger, statement: str) -> None:
+    """History is not rewritten, not even by hand."""
+    a_queued_run(ledger)
+    with pytest.raises(IntegrityError, match="append-only"), ledger._engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_names_differ_by_case_and_are_sorted_by_their_bytes(ledger: Ledger) -> None:
+    """Whatever a database's locale thinks of capitals, accents and punctuation; a long name is a name, too."""
+    names = ["B.csv", "a.csv", "Ä.csv", "_a.csv", "b.csv", f"{'x' * 2000}.csv"]
+    drops = [replace(a_drop(), uri=f"file:///drops/{name}") for name in names]
+    ledger.record([replace(a_drop_event(drop), id=drop.uri) for drop in drops], NOW)
+    found = [drop.uri for drop in ledger.newest_drops(MODEL, 99)]
+    assert found == sorted((drop.uri for drop in drops), key=str.encode, reverse=True)
+
+
+def test_moments_are_kept_to_the_microsecond_in_utc(ledger: Ledger) -> None:
+    """Whatever zone they were told in."""
+    moment = datetime(2026, 3, 29, 2, 30, 0, 123_457, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    event = replace(a_drop_event(), occurred_at=moment)
+    ledger.record([event], moment)
+    kept = ledger.next_pending(MODEL)
+    assert kept is not None
+    assert (kept.occurred_at, kept.occurred_at.tzinfo) == (moment, UTC)
+
+
+def test_evidence_with_numbers_that_json_does_not_have_is_kept_without_them(ledger: Ledger) -> None:
+    """A missing number fails a rule; one that no database can keep would fail the decision for ever."""
+    run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
+    run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+    evidence = {"log_loss": float("nan"), "lift": float("inf"), "name": "Zoë \u0000"}
+    ledger.record_decision(run, a_decision(), evidence, NOW)
+    with ledger._engine.begin() as connection:
+        assert connection.execute(select(decisions.c.evaluation)).scalar() == {
+            "log_loss": None,
+            "lift": None,
+            "name": "Zoë \u0000",
+        }
+
+
+def test_name_with_a_nul_in_it_is_recorded_once(ledger: Ledger) -> None:
+    """PostgreSQL keeps none, and a message that cannot be written down would come for ever."""
+    event = replace(a_drop_event(), id="drop:a\0b")
+    assert ledger.record([event], NOW) == [True]
+    assert ledger.record([event], NOW) == [False]
+
+
+def test_numbers_are_given_in_the_order_in_which_they_become_visible(ledger: Ledger) -> None:
+    """Who has seen a number has seen all before it, however many write at once."""
+    batches = [
+        [replace(a_drop_event(a_drop(f"20{year}-{month:02}")), id=f"{year}-{month}") for month in range(1, 13)]
+        for year in range(20, 28)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        news = [future.result() for future in [pool.submit(ledger.record, batch, NOW) for batch in batches]]
+    assert news == [[True] * 12] * 8
+    with ledger._engine.begin() as connection:
+        ids = list(connection.execute(select(events.c.id).order_by(events.c.sequence)).scalars())
+    assert [ids[at : at + 12] for at in range(0, 96, 12)] == sorted(
+        ([event.id for event in batch] for batch in batches), key=lambda batch: ids.index(batch[0])
+    )

@@ -31,6 +31,7 @@ class Prepared:
         state = compiled.construct_expanded_state({**compiled.params, **sample})
         self.sql = state.statement
         self.is_question = self.sql.startswith("SELECT")
+        self.tells_time = "ledger_clock" in self.sql
         self.tables = tables_of(self.sql)
         processors: Mapping[str, Any] = {**compiled._bind_processors, **state.processors}
         origin = {new: (old, at) for old, news in state.parameter_expansion.items() for at, new in enumerate(news)}
@@ -178,8 +179,7 @@ class Quick:
         each: Sequence[Parameters] = [given or {}] if given is None or isinstance(given, Mapping) else given
         prepared = self._prepare(statement, each[0])
         if prepared.is_question:
-            bound = prepared.bind(each[0])
-            return Answer(prepared.columns, self.memory.answer((prepared, bound), lambda: self._ask(prepared, bound)))
+            return Answer(prepared.columns, self._answer(prepared, prepared.bind(each[0])))
         self.memory.note_written(prepared.tables)
         try:
             if len(each) == 1:
@@ -187,6 +187,11 @@ class Quick:
             return self._connection.executemany(prepared.sql, [prepared.bind(one) for one in each])
         except sqlite3.Error as exc:
             raise DBAPIError.instance(prepared.sql, None, exc, sqlite3.Error, dialect=DIALECT) from exc
+
+    def _answer(self, prepared: Prepared, bound: Row) -> list[Row]:
+        if prepared.tells_time:
+            return self._ask(prepared, bound)
+        return self.memory.answer((prepared, bound), lambda: self._ask(prepared, bound))
 
     def _ask(self, prepared: Prepared, bound: Row) -> list[Row]:
         self.memory.note_read(prepared.tables)

@@ -27,6 +27,14 @@ class Waiting:
         return self._wait
 
 
+class Held:
+    """A lease that nobody else wants."""
+
+    def begin(self) -> bool:
+        """It is held."""
+        return True
+
+
 def eventually(look: Callable[[], bool]) -> bool:
     """Whether something comes true within half a minute."""
     deadline = time.monotonic() + 30
@@ -47,7 +55,8 @@ def eventually(look: Callable[[], bool]) -> bool:
 def test_waiting_for_a_person_counts_as_idle(wait: Wait, *, idle: bool) -> None:
     """So that `run --until-idle` does not last as long as a person takes."""
     reconciler: Any = Waiting(wait)
-    model = ModelLoop(reconciler, pause_s=lambda _: 60.0, clock=lambda: NOW, log=structlog.get_logger())
+    tenure: Any = Held()
+    model = ModelLoop(reconciler, tenure, pause_s=lambda _: 60.0, clock=lambda: NOW, log=structlog.get_logger())
     model.loop.start()
     try:
         assert reconciler.looked.wait(30)

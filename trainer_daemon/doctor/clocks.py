@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import urlsplit
 
+from trainer_daemon.adapters.ledger.doctor import ledger_state
 from trainer_daemon.adapters.server_clock import lead_s
 from trainer_daemon.config import Settings
 from trainer_daemon.doctor.machine import STORAGE_VARIABLE
@@ -24,8 +25,10 @@ def clock_probes(settings: Settings, clock: Callable[[], datetime], environ: Map
     if settings.orchestrator.kind == "kubeflow":
         url, ca_file = f"{settings.orchestrator.api_host}/apis/v2beta1/healthz", settings.orchestrator.ca_file
         looks.append(partial(_look, url, clock, ca_file))
+    if settings.ledger.startswith("postgresql"):
+        looks.append(partial(_look_at_ledger, settings.ledger, clock))
     if not looks:
-        return (Probe(name="clock", look=lambda: skipped("no server is asked over HTTP that could tell the time")),)
+        return (Probe(name="clock", look=lambda: skipped("no server is asked that could tell the time")),)
     return tuple(Probe(name="clock", look=look) for look in looks)
 
 
@@ -48,6 +51,14 @@ def _look(url: str, clock: Callable[[], datetime], ca_file: str = "") -> Finding
     except (TemporaryError, PermanentError) as exc:
         return skipped(str(exc))
     return judge_lead(lead, urlsplit(url).netloc)
+
+
+def _look_at_ledger(url: str, clock: Callable[[], datetime]) -> Finding:
+    try:
+        state = ledger_state(url, clock)
+    except (TemporaryError, PermanentError):
+        return skipped("the ledger's server cannot be asked, see above")
+    return judge_lead(-state.clock_ahead_s, urlsplit(url).netloc.rpartition("@")[2] or state.server)
 
 
 def judge_lead(seconds: float, server: str) -> Finding:

@@ -11,7 +11,8 @@ from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.doctor.clocks import clock_probes
 from trainer_daemon.doctor.folder import folder_probes
 from trainer_daemon.doctor.hello import Hello
-from trainer_daemon.doctor.machine import emulator_probes, ledger_probe, pipelines_probe, workspace_probe
+from trainer_daemon.doctor.ledger import ledger_probe
+from trainer_daemon.doctor.machine import emulator_probes, pipelines_probe, workspace_probe
 from trainer_daemon.doctor.orchestrators import Backend, backend_of
 from trainer_daemon.policy.checks import ok
 from trainer_daemon.probing import Probe
@@ -47,7 +48,7 @@ def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe
     return (
         _config_probe(wanted),
         *emulator_probes(settings),
-        ledger_probe(settings),
+        ledger_probe(settings, clock),
         workspace,
         *_buckets(wanted, resources),
         *registry_probes(settings.mlflow, wanted.models, resources),

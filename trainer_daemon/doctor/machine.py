@@ -1,4 +1,4 @@
-"""Checks of this machine: the variables that redirect Google's clients, the ledger, the workspace, the compiled pipelines."""
+"""Checks of this machine: the variables that redirect Google's clients, the workspace, the compiled pipelines."""
 
 import hashlib
 import os
@@ -10,34 +10,16 @@ from pathlib import Path
 
 from pipelines.digest import pipeline_digest
 from trainer_daemon.adapters.compiled import COMPILE_S_MAX, check_compiled, compile_pipelines
-from trainer_daemon.adapters.ledger.doctor import missing_file, schema_version
 from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.config_values import BUILT_IN_PIPELINES
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.checks import Finding, failed, ok, warning
 from trainer_daemon.probing import Probe
-from trainer_daemon.singleton import holder
 from trainer_daemon.telemetry.redaction import redacted
 
 STORAGE_VARIABLE, PUBSUB_VARIABLE = "STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"
 GIB = 1 << 30
 SPACE_MIN, SPACE_LOW = GIB // 4, 2 * GIB
-
-
-def ledger_probe(settings: Settings) -> Probe:
-    """Whether the ledger opens and can be written."""
-    return Probe(name="ledger", look=lambda: _look_at_ledger(settings.ledger))
-
-
-def _look_at_ledger(url: str) -> Finding:
-    if (path := missing_file(url)) is not None:
-        with _writable(path.parent):
-            return ok(f"{path} does not exist yet; the daemon makes it")
-    version = schema_version(url)
-    schema = f"schema {version}" if version else "empty, the daemon makes its tables"
-    pid = holder(url)
-    user = "no daemon uses it" if pid is None else f"a daemon uses it (pid {pid})" if pid else "a daemon uses it"
-    return ok(f"{redacted(url)}: {schema}, writable, {user}")
 
 
 def workspace_probe(settings: Settings) -> Probe:
@@ -46,7 +28,7 @@ def workspace_probe(settings: Settings) -> Probe:
 
 
 def _look_at_workspace(workspace: Path) -> Finding:
-    with _writable(workspace) as existing:
+    with writable(workspace) as existing:
         return judge_space(workspace, shutil.disk_usage(existing).free)
 
 
@@ -65,7 +47,7 @@ def judge_space(workspace: Path, free: int) -> Finding:
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[Path]:
+def writable(folder: Path) -> Iterator[Path]:
     """Within it, the folder, or the nearest above it that exists, is known to be writable; nothing is left there."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:

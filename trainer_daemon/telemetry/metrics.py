@@ -60,6 +60,12 @@ class Metrics:
             ["subscription"],
             registry=self.registry,
         )
+        self._leases = Gauge(
+            "trainer_lease_held",
+            "Whether this process may act for a model: 1 or 0; of several daemons on one ledger, at most one does.",
+            ["model"],
+            registry=self.registry,
+        )
         self._add_calls()
         self._add_build()
         self._expect(models)
@@ -88,6 +94,7 @@ class Metrics:
         for model in models:
             self._missed.labels(model=model)
             self._looks.labels(model=model)
+            self._leases.labels(model=model)
             for event, severity in WATCHED.items():
                 self._events.labels(event=event, severity=severity, model=model)
         for event, severity in WATCHED_STREAM.items():
@@ -125,3 +132,7 @@ class Metrics:
     def stream(self, subscription: str, alive: bool) -> None:  # noqa: FBT001 - the gauge's value
         """Whether the stream of a subscription is alive."""
         self._streams.labels(subscription=subscription).set(alive)
+
+    def lease(self, model: str, held: bool) -> None:  # noqa: FBT001 - the gauge's value
+        """Whether the lease of a model is held."""
+        self._leases.labels(model=model).set(held)

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from trainer_daemon.adapters.ledger import Ledger
-from trainer_daemon.adapters.ledger.doctor import schema_version
+from trainer_daemon.adapters.ledger.doctor import ledger_state
+from trainer_daemon.bootstrap import clock
 from trainer_daemon.config import Settings, check_settings
-from trainer_daemon.doctor.machine import ledger_probe, pipelines_probe, workspace_probe
+from trainer_daemon.doctor.ledger import ledger_probe
+from trainer_daemon.doctor.machine import pipelines_probe, workspace_probe
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.checks import Check, Status
 from trainer_daemon.probing import Probe, examine
@@ -26,7 +28,7 @@ def checked(probe: Probe) -> Check:
 
 def test_ledger_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     """The daemon makes it."""
-    check = checked(ledger_probe(settings_in(tmp_path)))
+    check = checked(ledger_probe(settings_in(tmp_path), clock))
     assert (check.status, "does not exist yet" in check.found) == (Status.OK, True)
     assert list(tmp_path.iterdir()) == []
 
@@ -36,9 +38,9 @@ def test_ledger_in_use_is_fine_and_stays_as_it_is(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with hold(settings.ledger), Ledger(settings.ledger):
         before = dump(tmp_path / "var" / "ledger.db")
-        check = checked(ledger_probe(settings))
+        check = checked(ledger_probe(settings, clock))
     assert check.status is Status.OK
-    assert "schema 0002, writable, a daemon uses it (pid " in check.found
+    assert "schema 0003, writable, a daemon uses it (pid " in check.found
     assert dump(tmp_path / "var" / "ledger.db") == before
 
 
@@ -55,7 +57,7 @@ def test_empty_database_stays_empty(tmp_path: Path) -> None:
     """What was tried in it is taken back."""
     path = tmp_path / "empty.db"
     path.touch()
-    assert schema_version(f"sqlite:///{path}") == ""
+    assert ledger_state(f"sqlite:///{path}", clock).version == ""
     assert dump(path) == ["BEGIN TRANSACTION;", "COMMIT;"]
 
 
@@ -66,7 +68,7 @@ def test_ledger_that_somebody_locks_has_failed(tmp_path: Path) -> None:
         connection = sqlite3.connect(tmp_path / "var" / "ledger.db", isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(TemporaryError, match="database is locked; see that sqlite:///"):
-            schema_version(settings.ledger)
+            ledger_state(settings.ledger, clock)
         connection.close()
 
 
@@ -78,7 +80,7 @@ def test_ledger_of_a_newer_daemon_has_failed(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "var" / "ledger.db", isolation_level=None)
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    check = checked(ledger_probe(settings))
+    check = checked(ledger_probe(settings, clock))
     assert (check.status, check.fix) == (Status.FAILED, "upgrade it, a newer daemon has used the ledger")
 
 
@@ -86,7 +88,7 @@ def test_file_that_is_no_database_has_failed(tmp_path: Path) -> None:
     """It may be a typo in `ledger`."""
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "ledger.db").write_text("month,churn\n" * 1000)
-    check = checked(ledger_probe(settings_in(tmp_path)))
+    check = checked(ledger_probe(settings_in(tmp_path), clock))
     assert (check.status, "not a database" in check.found) == (Status.FAILED, True)
     assert "is the right database" in check.fix
 

@@ -1,20 +1,35 @@
-"""Opening the ledger's database: connection settings, migrations, and the translation of its errors."""
+"""Opening the ledger's database: connection settings, and the translation of its errors."""
 
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
+from trainer_daemon.adapters.ledger.clock import define_clock
+from trainer_daemon.adapters.ledger.migrating import migrate
 from trainer_daemon.errors import PermanentError, TemporaryError
 
-LATEST = "0002"
-"""Newest migration; a test holds it against the scripts, so that a daemon need not import Alembic to know."""
-MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 10
 KEYS_PER_QUERY = 500
+REPEATS_MAX = 5
+_PAUSE_S = 0.05
+_CONFLICTS = {"40001", "40P01"}
+"""Another transaction came first: serialization_failure, deadlock_detected."""
+_PASSING = {"25006", "25P03"}
+"""It is a standby for now; a transaction was idle for too long. psycopg counts them among the caller's mistakes."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class ConflictError(TemporaryError):
+    """The database gave up this transaction for another one; nothing of it has happened."""
 
 
 def open_engine(url: str) -> Engine:
@@ -24,56 +39,46 @@ def open_engine(url: str) -> Engine:
         TemporaryError: The database cannot be reached.
         PermanentError: The database was written by a newer version of the daemon.
     """
-    if make_url(url).drivername.startswith("sqlite"):
-        Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediately)
+    if not is_sqlite(url):
+        return _on_postgres(url)
+    Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediately)
     with translated():
         migrate(engine)
     return engine
 
 
-def reading_engine(url: str) -> Engine:
-    """Connections that only look: to switch those of the writing engine to autocommit and back takes longer than a look."""
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), isolation_level="AUTOCOMMIT")
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
+def _on_postgres(url: str) -> Engine:
+    from trainer_daemon.adapters.ledger.postgres import bounded_engine, lock_writes, migrating_engine
+
+    with translated():
+        migrate(migrating_engine(url), lock_writes)
+    engine = bounded_engine(url, isolation_level="READ COMMITTED")
+    event.listen(engine, "begin", lock_writes)
     return engine
 
 
-def migrate(engine: Engine) -> None:
-    """Run the migrations that are missing; costs nothing when none is."""
-    with engine.begin() as connection:
-        version = _version(connection)
-        if version == LATEST:
-            return
-        if version is not None and version > LATEST:
-            msg = f"the ledger is of version {version}, this daemon knows {LATEST}: a newer daemon has used it; upgrade this one"
-            raise PermanentError(msg)
-        _upgrade(connection)
+def reading_engine(url: str) -> Engine:
+    """Connections that only look: to switch those of the writing engine to autocommit and back takes longer than a look."""
+    if not is_sqlite(url):
+        from trainer_daemon.adapters.ledger.postgres import bounded_engine
+
+        return bounded_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
 
 
-def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _upgrade(connection: Connection) -> None:
-    """Alembic costs half a second to import, so it is, only when there is something to migrate."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def is_sqlite(url: str) -> bool:
+    """Whether the database is a file."""
+    return make_url(url).drivername.startswith("sqlite")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection has no common type
-    """Write-ahead log with full synchronisation: a row that was committed survives a power cut."""
+    """Write-ahead log with full synchronisation: a row that was committed survives a power cut. And a clock for leases."""
+    define_clock(connection)
     connection.isolation_level = None  # transactions begin where _begin_immediately says, not where the driver guesses
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_S * 1000}"):
         connection.execute(f"PRAGMA {pragma}")
@@ -91,16 +96,36 @@ def translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except OperationalError as exc:
-        msg = f"ledger: {exc.orig}"
-        raise TemporaryError(msg) from exc
     except DBAPIError as exc:
-        msg = f"ledger: {exc.orig}"
-        error = TemporaryError if exc.connection_invalidated else PermanentError
-        raise error(msg) from exc
+        raise _translation(exc) from exc
     except SQLAlchemyError as exc:
         msg = f"ledger: {exc}"
         raise PermanentError(msg) from exc
+
+
+def _translation(exc: DBAPIError) -> TemporaryError | PermanentError:
+    """The error in this package's words, on one line: a server's own take several."""
+    msg = f"ledger: {' '.join(str(exc.orig).split())}"
+    state = getattr(exc.orig, "sqlstate", None)
+    if state in _CONFLICTS:
+        return ConflictError(msg)
+    is_passing = isinstance(exc, OperationalError) or exc.connection_invalidated or state in _PASSING
+    return TemporaryError(msg) if is_passing else PermanentError(msg)
+
+
+def repeated(write: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A method that is one transaction, tried again, a few times, when the database gave it up for another one."""
+
+    @wraps(write)
+    def written(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        for again in range(REPEATS_MAX):
+            try:
+                return write(*args, **kwargs)
+            except ConflictError:
+                time.sleep(_PAUSE_S * 2**again * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        return write(*args, **kwargs)
+
+    return written
 
 
 def chunks(keys: Sequence[str]) -> Iterator[list[str]]:

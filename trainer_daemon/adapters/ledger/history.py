@@ -7,14 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, inspect, make_url, select, text
+from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make_url, select
 
-from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, LATEST, translated
+from trainer_daemon.adapters.ledger.clock import define_clock, ledger_clock
+from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
+from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
-from trainer_daemon.adapters.ledger.tables import champions, decisions, events, runs, transitions
+from trainer_daemon.adapters.ledger.tables import champions, decisions, events, leases, runs, transitions
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.leases import Lease
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run
 
@@ -83,6 +86,18 @@ class Reign:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What the ledger says about the lease of one model.
+
+    Attributes:
+        is_held: It has not expired by the database's clock; otherwise anybody may take it.
+    """
+
+    lease: Lease
+    is_held: bool
+
+
 class History(LedgerReader):
     """A ledger that exists, opened for reading only; see `open_history`."""
 
@@ -114,6 +129,11 @@ class History(LedgerReader):
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
 
+    def holdings(self) -> tuple[Holding, ...]:
+        """Who holds, or held last, the lease of each model, by name."""
+        query = select(leases, (leases.c.expires_at - ledger_clock()).label("expires_in_s")).order_by(leases.c.model)
+        return self._each(query, _holding)
+
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:
             return tuple(convert(row) for row in connection.execute(query).mappings())
@@ -133,10 +153,10 @@ def open_history(url: str) -> History | None:
     if engine is None:
         return None
     with translated(), engine.connect() as connection:
-        made = inspect(connection).has_table("alembic_version")
-        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
-    if version is None:
+        version = schema_version(connection)
+    if version != LATEST:
         engine.dispose()
+    if not version:
         return None
     if version != LATEST:
         msg = f"the ledger is of version {version}, this program reads {LATEST}: use the version of the daemon that writes it"
@@ -147,15 +167,26 @@ def open_history(url: str) -> History | None:
 def _reading_engine(url: str) -> Engine | None:
     """An engine that cannot write; None when a SQLite file is missing, which connecting would otherwise create."""
     where = make_url(url)
-    if not where.drivername.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+    if not is_sqlite(url):
+        from trainer_daemon.adapters.ledger.postgres import bounded_engine
+
+        return bounded_engine(url, execution_options={"postgresql_readonly": True})
     path = Path(where.database or "")
     if not path.is_file():
         return None
     source = f"{path.absolute().as_uri()}?mode=ro"
-    return create_engine(
-        "sqlite://", poolclass=NullPool, creator=lambda: sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
-    )
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
+        define_clock(connection)
+        return connection
+
+    return create_engine("sqlite://", poolclass=NullPool, creator=connect)
+
+
+def _holding(row: RowMapping) -> Holding:
+    lease = Lease(model=row["model"], holder=row["holder"], token=row["token"])
+    return Holding(lease=lease, is_held=bool(row["holder"]) and row["expires_in_s"] > 0)
 
 
 def _happening(row: RowMapping) -> Happening:

@@ -46,7 +46,12 @@ RUNS_FOR_CONTENT = (
     .where(runs.c.model == _MODEL, runs.c.key.in_(_SAME_BYTES), runs.c.event_id.not_in(FORCED_EVENTS))
     .order_by(runs.c.sequence)
 )
-OPEN_RUNS = select(func.count()).select_from(runs).where(runs.c.model.in_(_MODELS), runs.c.state.in_(words(OPEN)))
+OCCUPIED = (
+    select(func.count(runs.c.model.distinct()))
+    .select_from(runs)
+    .where(runs.c.model.in_(_MODELS), or_(runs.c.state.in_(words(OPEN)), runs.c.has_slot))
+)
+"""How many models have an open run, or one that is being submitted."""
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
 DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
 ANSWERS_TO_RUNS = select(answers).where(answers.c.run_key.in_(_KEYS))

@@ -64,9 +64,9 @@ class LedgerReader:
         """Unforced runs that trained on, or are to train on, these bytes under this URI; newest last."""
         return self._runs(queries.RUNS_FOR_CONTENT, model=model, uri=drop.uri, checksum=drop.checksum)
 
-    def open_runs(self, models: Sequence[str]) -> int:
-        """How many of these models are occupied by a run."""
-        return int(self._scalar(queries.OPEN_RUNS, models=list(models)))
+    def occupied(self, models: Sequence[str]) -> int:
+        """How many of these models are occupied by a run that is open, or that somebody is submitting."""
+        return int(self._scalar(queries.OCCUPIED, models=list(models)))
 
     def current(self, model: str, uris: Sequence[str]) -> dict[str, DatasetVersion]:
         """What is there now under each of these URIs."""

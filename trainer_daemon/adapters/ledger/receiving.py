@@ -1,6 +1,7 @@
 """What sources deliver, written down in a handful of statements for a whole batch, inside the caller's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ def receive(connection: Connection, batch: Sequence[Event | Rejection], now: dat
         batch: In the order of arrival.
         now: Becomes the time of record.
     """
+    batch = [_without_nul(entry) for entry in batch]
     known = _known(connection, [_event(entry).id for entry in batch])
     fresh: list[Event | Rejection] = []
     news = []
@@ -41,6 +43,20 @@ def receive(connection: Connection, batch: Sequence[Event | Rejection], now: dat
 
 def _event(entry: Event | Rejection) -> Event:
     return entry.event if isinstance(entry, Rejection) else entry
+
+
+def _without_nul(entry: Event | Rejection) -> Event | Rejection:
+    """PostgreSQL keeps no NUL in a text, and names come from outside; what has one in its name has it in its id."""
+    event = _event(entry)
+    if "\x00" not in event.id:
+        return entry
+    drop = replace(event.drop, uri=_plain(event.drop.uri)) if event.drop else None
+    event = replace(event, id=_plain(event.id), drop=drop)
+    return replace(entry, event=event) if isinstance(entry, Rejection) else event
+
+
+def _plain(text: str) -> str:
+    return text.replace("\x00", "\ufffd")
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> set[str]:

@@ -106,6 +106,6 @@ def answer_of(row: RowMapping) -> Answer:
 
 
 def plain_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A deep copy as plain JSON types."""
-    copy: dict[str, Any] = json.loads(json.dumps(document))
+    """A deep copy as plain JSON types; numbers that JSON does not have, and PostgreSQL refuses, are null."""
+    copy: dict[str, Any] = json.loads(json.dumps(document), parse_constant=lambda _: None)
     return copy

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Update
 from sqlalchemy.exc import IntegrityError
 
 from trainer_daemon.adapters.ledger import queries, writes
-from trainer_daemon.adapters.ledger.database import translated
-from trainer_daemon.adapters.ledger.reading import LedgerReader
+from trainer_daemon.adapters.ledger.database import repeated
+from trainer_daemon.adapters.ledger.leasing import LeasingLedger
 from trainer_daemon.adapters.ledger.receiving import receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.errors import PermanentError, StaleStateError
@@ -45,7 +45,7 @@ class Change:
     keep_events: bool = False
 
 
-class Ledger(LedgerReader):
+class Ledger(LeasingLedger):
     """The daemon's memory, on SQLite or PostgreSQL.
 
     Every method is one transaction. Methods raise TemporaryError when the database cannot answer and StaleStateError
@@ -54,19 +54,22 @@ class Ledger(LedgerReader):
 
     # events
 
+    @repeated
     def record(self, batch: Sequence[Event | Rejection], now: datetime) -> list[bool]:
         """Write down durably what was received; for each, whether it was new. Only after this may a source acknowledge."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             return receive(connection, batch, now)
 
+    @repeated
     def settle(self, event: Event, *, outcome: str, why: str) -> None:
         """Close an event that starts nothing."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _close_event(connection, event.id, outcome=outcome, why=why, run_key="")
 
+    @repeated
     def enqueue(self, event: Event, proposal: Proposal, *, attempts_max: int, now: datetime) -> Run:
         """Put the run that an event starts into the backlog and close the event."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             values = {
                 "key": proposal.key,
                 "sequence": connection.execute(writes.NEXT_RUN).scalar_one(),
@@ -90,9 +93,10 @@ class Ledger(LedgerReader):
             _close_event(connection, event.id, outcome="queued", why="", run_key=proposal.key)
         return self.run(proposal.key)
 
+    @repeated
     def revive(self, event: Event, run: Run, *, why: str, now: datetime) -> Run:
         """Queue a run again that had ended without a decision and close the event."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             move = _Move(to=RunState.QUEUED, attempt=run.attempt + 1, why=why, at=now, by=event.by or DAEMON)
             _move(connection, run, move, Change(extra_attempt=True, ready_at=now, error=""))
             _close_event(connection, event.id, outcome="queued", why=why, run_key=run.key)
@@ -100,13 +104,34 @@ class Ledger(LedgerReader):
 
     # runs
 
+    @repeated
+    def take_slot(self, run: Run, *, models: Sequence[str], maximum: int) -> bool:
+        """Before a run is submitted, count it as open if that makes not too many; taken again it is no second one.
+
+        A crash after it leaves the slot with the run, which is still queued, and whose submission is then repeated or given up.
+
+        Args:
+            run: It must still be as the caller saw it.
+            models: Those whose runs count, this one's included.
+            maximum: Of models that are occupied by a run.
+        """
+        others = [model for model in models if model != run.model]
+        with self._writing() as connection:
+            if connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
+                return False
+            values = {**_as_seen(run), "has_slot": True}
+            _exactly_one(connection, writes.CHANGE_RUN, values, otherwise=f"run {run.name} is no longer {run.state}")
+            return True
+
+    @repeated
     def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
         """Move a run to another state, if it still is in the state and attempt that the caller saw."""
         change = change or Change()
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _move(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
         return self.run(run.key)
 
+    @repeated
     def record_decision(self, run: Run, decision: Decision, evaluation: Mapping[str, Any], now: datetime) -> None:
         """Write a decision down before anybody acts on it."""
         row = {
@@ -119,10 +144,11 @@ class Ledger(LedgerReader):
             "evaluation": plain_json(evaluation),
             "at": now,
         }
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _require_state(connection, run)
             connection.execute(writes.ADD_DECISION, row)
 
+    @repeated
     def answer(self, run: Run, answer: Answer) -> None:
         """Write down what a person says to a promotion that waits; the daemon acts on it.
 
@@ -130,7 +156,7 @@ class Ledger(LedgerReader):
             StaleStateError: It waits no longer, or somebody has answered already.
         """
         try:
-            with translated(), self._engine.begin() as connection:
+            with self._writing() as connection:
                 _require_state(connection, run)
                 row = {"approved": answer.approved, "by": answer.by, "reason": answer.reason, "at": answer.at}
                 connection.execute(writes.ADD_ANSWER, {"run_key": run.key, "attempt": run.attempt, **row})
@@ -138,9 +164,10 @@ class Ledger(LedgerReader):
             msg = f"somebody has answered about run {run.name} already"
             raise StaleStateError(msg) from exc
 
+    @repeated
     def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
         """The alias was moved to the run's version: state and champion in one transaction."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _move(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
             _add_champion(connection, run.model, champion, cause="promoted", now=now)
         return self.run(run.key)
@@ -153,6 +180,7 @@ class Ledger(LedgerReader):
         """
         self.doom(run, RunState.CANCELED, reason)
 
+    @repeated
     def doom(self, run: Run, ending: RunState, reason: str) -> None:
         """Write down that a run is to end, before anything is done about it; nothing revokes that.
 
@@ -160,9 +188,10 @@ class Ledger(LedgerReader):
             StaleStateError: The run has ended meanwhile.
         """
         values = {"of_run": run.key, "ending": ending.value, "ending_reason": reason}
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _exactly_one(connection, writes.CHANGE_LIVE_RUN, values, otherwise=f"run {run.name} has ended")
 
+    @repeated
     def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
         """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
 
@@ -170,19 +199,21 @@ class Ledger(LedgerReader):
             StaleStateError: No event tells of them.
         """
         values = {"of_model": model, "of_uri": drop.uri, "of_checksum": drop.checksum, "why": why}
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             if not connection.execute(writes.QUARANTINE_EVENTS, values).rowcount:
                 msg = f"{drop.ref} is not known"
                 raise StaleStateError(msg)
 
+    @repeated
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:
         """Remember who is champion in the registry: `found` at first sight, `external` when somebody else moved the alias."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             _add_champion(connection, model, champion or Champion(version=""), cause=cause, now=now)
 
+    @repeated
     def set_baseline(self, model: str, *, listed: int, now: datetime) -> None:
         """The model's bucket has been listed completely once."""
-        with translated(), self._engine.begin() as connection:
+        with self._writing() as connection:
             if connection.execute(queries.BASELINE, {"model": model}).first() is None:
                 connection.execute(writes.ADD_BASELINE, {"model": model, "listed": listed, "at": now})
 
@@ -213,11 +244,12 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     if move.to not in MOVES[run.state]:
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
-    values = {**_as_seen(run), "state": move.to.value, "updated_at": move.at, "attempt": move.attempt, **_columns(run, change)}
+    moved = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, "has_slot": False}
+    values = {**_as_seen(run), **moved, **_columns(run, change)}
     if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:
-        _exactly_one(connection, writes.MOVE_RUN, values, otherwise=f"run {run.name} is no longer {run.state}")
+        _exactly_one(connection, writes.CHANGE_RUN, values, otherwise=f"run {run.name} is no longer {run.state}")
     except IntegrityError as exc:
         msg = f"model {run.model} has another open run"
         raise StaleStateError(msg) from exc

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
     naming_convention={
@@ -45,6 +47,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def ordered(kind: String) -> TypeEngine[str]:
+    """A text that is sorted, or compared by more than equality: by its bytes on every database, in any of its locales."""
+    return kind.with_variant(type(kind)(kind.length, collation="C"), "postgresql")
 
 
 events = Table(
@@ -84,10 +91,10 @@ drops = Table(
     "current_drop",
     metadata,
     Column("model", Text, primary_key=True),
-    Column("uri", Text, primary_key=True),
+    Column("uri", ordered(Text()), primary_key=True),
     Column("generation", Text, nullable=False),
     Column("checksum", Text, nullable=False),
-    Column("period", String(7), nullable=False),
+    Column("period", ordered(String(7)), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("signature", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
@@ -101,7 +108,7 @@ runs = Table(
     Column("key", String(64), primary_key=True),
     Column("sequence", BigInteger, nullable=False, unique=True),
     Column("model", Text, nullable=False),
-    Column("period", String(7), nullable=False),
+    Column("period", ordered(String(7)), nullable=False),
     Column("state", String(20), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("attempts_max", Integer, nullable=False),
@@ -113,9 +120,11 @@ runs = Table(
     Column("ending", String(20), nullable=False, server_default=""),
     Column("ending_reason", Text, nullable=False, server_default=""),
     Column("champion_version", Text, nullable=False, server_default=""),
+    Column("has_slot", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index("ix_run_backlog", "model", "state", "period", "sequence"),
+    Index("ix_run_slot", "model", sqlite_where=text("has_slot"), postgresql_where=text("has_slot")),
     Index(
         "uq_run_open",
         "model",
@@ -124,7 +133,10 @@ runs = Table(
         postgresql_where=text("state IN ('RUNNING', 'TRAINED')"),
     ),
 )
-"""One row per run key; the partial unique index allows one open run per model."""
+"""One row per run key; the partial unique index allows one open run per model.
+
+`has_slot` is set before a run is submitted, when there is room for one more, and cleared by its next move: it counts meanwhile.
+"""
 
 run_drops = Table(
     "run_drop",
@@ -202,3 +214,13 @@ baselines = Table(
     Column("listed", Integer, nullable=False),
 )
 """Models whose bucket has been listed once: `start_from` counts only before that."""
+
+leases = Table(
+    "lease",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+"""Who may act for a model: nobody when `holder` is empty. `token` only grows; `expires_at` is in the database's own seconds."""

@@ -3,8 +3,9 @@
 What a row becomes is given as parameters named like its columns; parameters of a condition have names of their own.
 """
 
-from sqlalchemy import Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import Double, Text, and_, bindparam, func, insert, or_, select, update
 
+from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.queries import ALIVE, word
 from trainer_daemon.adapters.ledger.tables import (
     answers,
@@ -13,6 +14,7 @@ from trainer_daemon.adapters.ledger.tables import (
     decisions,
     drops,
     events,
+    leases,
     run_drops,
     runs,
     transitions,
@@ -42,6 +44,17 @@ REOPEN_EVENTS = (
 REOPEN_JOINED = REOPEN_EVENTS.where(events.c.outcome == word("duplicated"))
 
 _as_seen = and_(runs.c.key == _RUN, runs.c.state == bindparam("seen_state"), runs.c.attempt == bindparam("seen_attempt"))
-MOVE_RUN = update(runs).where(_as_seen)
+CHANGE_RUN = update(runs).where(_as_seen)
 RUN_AS_SEEN = select(runs.c.key).where(_as_seen)
 CHANGE_LIVE_RUN = update(runs).where(runs.c.key == _RUN, ALIVE)
+
+_expiry = ledger_clock() + bindparam("lease_s", type_=Double)
+_of_model = leases.c.model == _MODEL
+_is_free = or_(leases.c.expires_at <= ledger_clock(), leases.c.holder.in_([word(""), bindparam("by_holder", type_=Text)]))
+LEASE = select(leases.c.token, _is_free.label("is_free")).where(_of_model)
+ADD_LEASE = insert(leases).values(expires_at=_expiry)
+TAKE_LEASE = update(leases).where(_of_model).values(expires_at=_expiry)
+_is_held = and_(_of_model, leases.c.token == bindparam("of_token"), leases.c.holder == bindparam("of_holder"))
+LEASE_AS_HELD = select(leases.c.model).where(_is_held)
+RENEW_LEASE = update(leases).where(_is_held).values(expires_at=_expiry)
+RELEASE_LEASE = update(leases).where(_is_held).values(holder="", expires_at=0.0)
