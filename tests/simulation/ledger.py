@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from tests.simulation.quick import Quick
 from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.adapters.ledger.clock import define_clock
 from trainer_daemon.adapters.ledger.database import translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 
@@ -24,12 +25,18 @@ STATEMENTS = 1_000
 
 
 class Database:
-    """The one database of this process: it outlives every daemon that is killed, and is emptied between histories."""
+    """The one database of this process: it outlives every daemon that is killed, and is emptied between histories.
+
+    Attributes:
+        clock: Its own, which leases expire by.
+    """
 
     def __init__(self) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=STATEMENTS)
         self.connection.deserialize(_template())
         self.connection.execute("PRAGMA foreign_keys=ON")
+        self.clock: Callable[[], float] = lambda: 0.0
+        define_clock(self.connection, lambda: self.clock())  # noqa: PLW0108 - every world has its own
         self.quick = Quick(self.connection)
 
     def empty(self) -> None:

@@ -26,7 +26,8 @@ def settle(world: World) -> None:
 
 
 def calm(world: World) -> None:
-    """Links heal, what is on its way arrives, silent streams are found to be broken."""
+    """Links heal, clocks agree, what is on its way arrives, silent streams are found to be broken."""
+    world.align_clocks()
     world.wire.broken.clear()
     while world.wire.late:
         world.take_effect(0)

@@ -5,15 +5,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
 
 from structlog.testing import CapturingLogger
 
 from tests.simulation import moments
 from tests.simulation.choices import JUMPS_S, LINKS, NOTIFIED, PASSES_S, Choice, Kind, Setting
 from tests.simulation.ledger import SimulatedLedger, database
-from tests.simulation.replica import Makers, Replica, Surroundings
+from tests.simulation.replica import FENCED, Makers, Replica, Surroundings
 from tests.simulation.storage import MODEL, Mail, Storage
-from tests.simulation.wire import Crash, Wire
+from tests.simulation.wire import DEFERRABLE, DEFERRING, READS, Crash, Wire
 from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryError
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Source
@@ -21,8 +23,15 @@ from trainer_daemon.policy.notifications import Message
 
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Happening = Callable[[], object]
-DAEMONS = frozenset({Kind.LISTEN, Kind.LIST, Kind.RECONCILE, Kind.LOOK, Kind.FIRE})
-_THREAD = {Kind.LISTEN: "listen", Kind.LIST: "list", Kind.RECONCILE: "reconcile", Kind.LOOK: "reconcile", Kind.FIRE: "fire"}
+_THREAD = {
+    Kind.LISTEN: "listen",
+    Kind.LIST: "list",
+    Kind.RECONCILE: "reconcile",
+    Kind.LOOK: "reconcile",
+    Kind.FIRE: "fire",
+    Kind.KEEP: "lease",
+}
+DAEMONS = frozenset(_THREAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,8 @@ class Tally:
     late_promotions: int = 0
     late_tags: int = 0
     jumps: int = 0
+    ledger_jumps: int = 0
+    lives: int = 0
     fires: int = 0
     requests: int = 0
 
@@ -58,14 +69,16 @@ class World:
     """Everything that exists.
 
     Attributes:
-        now: True time; the services go by it, a daemon's wall clock is ahead of it by `ahead`.
+        now: True time; the services go by it, the wall clock of each daemon is ahead of it by its `ahead`.
+        ledger_ahead: The same of the clock of the ledger's database.
         waits: What the last round of each daemon's reconciler came to.
     """
 
     setting: Setting
     makers: Makers = field(default_factory=Makers)
     now: datetime = BEGINNING
-    ahead: timedelta = timedelta()
+    ahead: dict[int, timedelta] = field(default_factory=dict)
+    ledger_ahead: timedelta = timedelta()
     violations: list[Violation] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     waits: dict[int, Wait | None] = field(default_factory=dict)
@@ -73,16 +86,20 @@ class World:
     def __post_init__(self) -> None:
         self.database = database()
         self.database.empty()
+        self.database.clock = self.ledger_seconds
         self.log = CapturingLogger()
         self.storage = Storage()
         self.registry = self.makers.registry()
-        self.wire = Wire(apply=self.apply, on_call=self._on_call)
+        self.wire = Wire(apply=self.apply, on_call=self._on_call, on_effect=self._on_effect)
         self.cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
-        self.mail = Mail(on_ack=self._on_ack, clock=self.clock)
+        self.mail = Mail(on_ack=self._on_ack, clock=self.clock, listeners=self.setting.replicas)
         self.people = SimulatedLedger(self.database)
         self.replicas: list[Replica | None] = [None] * self.setting.replicas
         self._busy: set[tuple[int, str]] = set()
-        self._around = Surroundings(
+        self._around = [self._surroundings(number) for number in range(self.setting.replicas)]
+
+    def _surroundings(self, number: int) -> Surroundings:
+        return Surroundings(
             setting=self.setting,
             makers=self.makers,
             database=self.database,
@@ -91,13 +108,19 @@ class World:
             cluster=self.cluster,
             registry=self.registry,
             wire=self.wire,
-            clock=self.clock,
+            clock=partial(self.clock, number),
+            seconds=lambda: self.makers.tick(self.now, self.clock(number)),
             log=self.log,
+            number=number,
         )
 
-    def clock(self) -> datetime:
+    def clock(self, number: int = 0) -> datetime:
         """A daemon's wall clock."""
-        return self.now + self.ahead
+        return self.now + self.ahead.get(number, timedelta())
+
+    def ledger_seconds(self) -> float:
+        """The clock of the ledger's database."""
+        return (self.now + self.ledger_ahead).timestamp()
 
     def apply(self, choice: Choice) -> None:
         """Take one step."""
@@ -111,7 +134,8 @@ class World:
 
     def _look_around(self) -> None:
         """What must hold after every step; only a request of an earlier time can start a run that nobody knows of."""
-        for invariant, facts in moments.wrong_with_runs(self.cluster, self.registry):
+        wrong = chain(moments.wrong_with_runs(self.cluster, self.registry), moments.wrong_with_holders(self.holders))
+        for invariant, facts in wrong:
             self.violate(invariant, facts)
         if self.tally.late_submits or self.tally.lost_ledgers:
             return
@@ -121,6 +145,13 @@ class World:
     def violate(self, invariant: str, facts: str) -> None:
         """A promise was broken."""
         self.violations.append(Violation(invariant=invariant, facts=facts))
+
+    @property
+    def holders(self) -> list[str]:
+        """Who believes that they may act; where the clock of the database leaps, somebody may believe so a little too long."""
+        if self.tally.ledger_jumps or self.tally.lost_ledgers:
+            return []
+        return [replica.holder for replica in self.replicas if replica is not None and replica.is_holder]
 
     @property
     def at_rest(self) -> bool:
@@ -157,7 +188,8 @@ class World:
             self.violate("no_bug_shows", traceback.format_exc())
 
     def _start(self, number: int) -> Replica:
-        replica = self.replicas[number] = Replica(self._around)
+        self.tally.lives += 1
+        replica = self.replicas[number] = Replica(self._around[number], f"daemon {number}, life {self.tally.lives}")
         return replica
 
     def _perform(self, choice: Choice, number: int, replica: Replica) -> None:
@@ -171,6 +203,8 @@ class World:
                 self.tally.fires = max(self.tally.fires, choice.which + 1)
             case Kind.LOOK:
                 replica.look()
+            case Kind.KEEP:
+                replica.keep(is_late=choice.which % 2 == 1)
             case _:
                 self.waits[number] = None
                 self.waits[number] = replica.reconcile()
@@ -202,10 +236,11 @@ class World:
             Kind.ACKED_REDELIVERED: lambda: self.mail.redeliver(which),
             Kind.STREAM_ENDS: lambda: self._break_stream(choice.replica, silently=False),
             Kind.STREAM_DIES: lambda: self._break_stream(choice.replica, silently=True),
-            Kind.CLOCK_JUMPS: lambda: self._jump(JUMPS_S[which % len(JUMPS_S)]),
+            Kind.CLOCK_JUMPS: lambda: self._jump(choice.replica, JUMPS_S[which % len(JUMPS_S)]),
+            Kind.LEDGER_CLOCK_JUMPS: lambda: self._jump_ledger(JUMPS_S[which % len(JUMPS_S)]),
             Kind.TIME_PASSES: lambda: self.pass_time(PASSES_S[which % len(PASSES_S)]),
-            Kind.LINK_BREAKS: lambda: self.wire.broken.add(LINKS[which % len(LINKS)]),
-            Kind.LINK_HEALS: lambda: self.wire.broken.discard(LINKS[which % len(LINKS)]),
+            Kind.LINK_BREAKS: lambda: self.wire.broken.update(self._links(choice)),
+            Kind.LINK_HEALS: lambda: self.wire.broken.difference_update(self._links(choice)),
             Kind.LATE_EFFECT: lambda: self.take_effect(which),
             Kind.LEDGER_LOST: self._lose_ledger,
         }
@@ -256,9 +291,21 @@ class World:
             stream.ended = True
             stream.on_end()
 
-    def _jump(self, seconds: int) -> None:
+    def _links(self, choice: Choice) -> set[str]:
+        """The link between two parts; a run's are all runs' together."""
+        link = LINKS[choice.which % len(LINKS)]
+        number = choice.replica % len(self.replicas)
+        if link.startswith("run-"):
+            return {link}
+        return {f"{link} {number}", f"{FENCED} {number}"} if link == "daemon-ledger" else {f"{link} {number}"}
+
+    def _jump(self, number: int, seconds: int) -> None:
         self.tally.jumps += 1
-        self.ahead += timedelta(seconds=seconds)
+        self.ahead[number] = self.ahead.get(number, timedelta()) + timedelta(seconds=seconds)
+
+    def _jump_ledger(self, seconds: int) -> None:
+        self.tally.ledger_jumps += 1
+        self.ledger_ahead += timedelta(seconds=seconds)
 
     def pass_time(self, seconds: int) -> None:
         """Nothing happens for a while."""
@@ -269,11 +316,20 @@ class World:
         if not self.wire.late:
             return
         late = self.wire.late.pop(which % len(self.wire.late))
-        self.tally.late_submits += late.words == "submit"
-        self.tally.late_promotions += late.words == "promote"
-        self.tally.late_tags += late.words == "record_decision"
+        self._note_late(late.words)
         with suppress(PermanentError):  # nobody waits for the answer
             late.effect()
+
+    def _note_late(self, request: str) -> None:
+        """It takes effect although whoever made it has given up on it, or may not act any more."""
+        self.tally.late_submits += request == "submit"
+        self.tally.late_promotions += request == "promote"
+        self.tally.late_tags += request == "record_decision"
+
+    def align_clocks(self) -> None:
+        """The wall clocks of all daemons agree again, on the latest: what one of them put off is not put off for the others."""
+        latest = max(self.ahead.values(), default=timedelta())
+        self.ahead = {number: max(latest, timedelta()) for number in range(len(self.replicas))}
 
     def _lose_ledger(self) -> None:
         """The disk is gone; the file is made anew by the next daemon."""
@@ -292,10 +348,31 @@ class World:
         for invariant, facts in moments.wrong_with_ack(self.database.connection, stored.event_id):
             self.violate(invariant, facts)
 
-    def _on_call(self, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
-        if name != "promote":
-            return
-        version, expected = str(arguments[1]), str(named["expected"])
+    def _on_call(self, link: str, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
+        base, _, number = link.rpartition(" ")
+        if base in DEFERRING and name in DEFERRABLE and not self.tally.ledger_jumps:
+            self._holds("only_holders_act", int(number), f"{name} is begun by")
+        if name == "promote":
+            self._may_promote(str(arguments[1]), str(named["expected"]))
+
+    def _on_effect(self, link: str, name: str) -> None:
+        base, _, number = link.rpartition(" ")
+        if base == FENCED and name not in READS:
+            self._holds("only_holders_write", int(number), f"{name} is written by")
+        if base in DEFERRING and self._usurper(int(number)):
+            self._note_late(name)
+
+    def _holds(self, invariant: str, number: int, doing: str) -> None:
+        if usurper := self._usurper(number):
+            self.violate(invariant, f"{doing} daemon {number}, the lease is held by {usurper}")
+
+    def _usurper(self, number: int) -> str:
+        """Who holds the lease instead of this daemon, as far as the ledger knows."""
+        replica = self.replicas[number]
+        holder = next((str(row[0]) for row in self.database.quick.look("SELECT holder FROM lease")), "nobody")
+        return holder if replica is not None and replica.holder != holder else ""
+
+    def _may_promote(self, version: str, expected: str) -> None:
         key = self.registry.key_of(version)
         if not key or self.registry.aliases.get("champion") == version:
             return  # it is gone, and will be refused; or it is there already, and the rest is being finished
