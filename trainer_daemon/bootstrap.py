@@ -27,6 +27,7 @@ from trainer_daemon.leases import LeaseKeeper, Leases, Tenure, new_holder
 from trainer_daemon.measured import MeasuredBucket, MeasuredOrchestrator, MeasuredRegistry, Meter
 from trainer_daemon.metrics_parts import expose
 from trainer_daemon.model_parts import model_of
+from trainer_daemon.notification_parts import couriers, notices_of
 from trainer_daemon.observer import Slots
 from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
 from trainer_daemon.policy.crontab import schedule_event
@@ -72,9 +73,9 @@ def build(settings: Settings, log: FilteringBoundLogger, *, metrics: Metrics, vi
         _require_writable(settings.workspace)
         resources.enter_context(hold(settings.ledger))
         telemetry = _Telemetry(metrics=metrics, vitals=vitals)
-        ledger = resources.enter_context(Ledger(settings.ledger))
+        ledger = resources.enter_context(Ledger(settings.ledger, notices_of(settings)))
         if settings.http.listen:
-            expose(settings, metrics=metrics, vitals=vitals, resources=resources, clock=clock)
+            expose(settings, ledger, metrics=metrics, vitals=vitals, resources=resources, clock=clock)
         shared = _Shared(settings=settings, ledger=ledger, resources=resources, telemetry=telemetry, log=log)
         models = [shared.model(model) for model in settings.models]
         parts = Parts(
@@ -83,6 +84,7 @@ def build(settings: Settings, log: FilteringBoundLogger, *, metrics: Metrics, vi
             buckets=[model.listing for model in models],
             prepare=shared.prepare,
             interrupt=shared.interrupt,
+            couriers=couriers(settings, ledger, metrics=metrics, vitals=vitals, clock=clock, log=log),
             watches=[*(watch for model in models for watch in model.watches), *shared.subscribers(), *shared.probers()],
             ledger=shared.ledger,
             resources=resources.pop_all(),

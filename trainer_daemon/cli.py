@@ -218,15 +218,17 @@ def doctor(
         bool, typer.Option("--run-hello", help="Also run the pipeline `hello` on the orchestrator, and wait for it.")
     ] = False,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long `hello` may take.")] = 300,
+    notify: Annotated[bool, typer.Option("--notify", help="Also send a test to every endpoint of [[notifications]].")] = False,
 ) -> None:
     """Check everything the daemon needs, with a fix for each failure.
 
-    Configuration, ledger, workspace, bucket, subscription and the notifications between them, MLflow, orchestrator, clock.
-    Nothing is changed, and it may run beside the daemon. The exit code is 1 when a check failed; warnings do not count.
+    Configuration, ledger, workspace, bucket, subscription and the notifications between them, MLflow, orchestrator,
+    endpoints, clock. Nothing is changed, and it may run beside the daemon. The exit code is 1 when a check failed;
+    warnings do not count.
     """
     from trainer_daemon.commands.doctor import doctor
 
-    if not doctor(config=config, model=model, as_json=json, hello_s=timeout if run_hello else None):
+    if not doctor(config=config, model=model, as_json=json, hello_s=timeout if run_hello else None, notify=notify):
         raise typer.Exit(FAILED)
 
 

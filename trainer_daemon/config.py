@@ -17,6 +17,7 @@ from pydantic import (
 
 from trainer_daemon import config_values as values
 from trainer_daemon.config_keys import Allowed
+from trainer_daemon.config_notifications import NotificationSettings, notification_problems
 from trainer_daemon.config_orchestrator import OrchestratorSettings, orchestrator_problems
 from trainer_daemon.config_problems import explain
 from trainer_daemon.config_promotion import PromotionSettings
@@ -179,6 +180,9 @@ class ModelSettings(Section):
         return Path(unquote(urlsplit(self.bucket).path))
 
 
+_Named = ModelSettings | NotificationSettings
+
+
 class Settings(Section):
     """Everything that can be configured."""
 
@@ -186,7 +190,10 @@ class Settings(Section):
         str,
         Allowed("sqlite:///<file> or postgresql+psycopg://<user>@<host>/<database>"),
         AfterValidator(values.ledger_url),
-    ] = Field("sqlite:///var/ledger.db", description="The daemon's database; relative paths start at the folder of the file.")
+    ] = Field(
+        "sqlite:///var/ledger.db",
+        description="The daemon's database; relative paths start at the folder of the file. On PostgreSQL daemons may share one.",
+    )
     workspace: Annotated[Path, Allowed("a folder"), AfterValidator(values.workspace_path), Field(strict=False)] = Field(
         Path("var"), description="Folder of runs, logs and artifacts."
     )
@@ -194,13 +201,18 @@ class Settings(Section):
         "development", description="Which installation this is; stands in every log line."
     )
     max_parallel_runs: int = Field(
-        1, ge=1, description="Runs at the same time, over all models; runs of one model always go one after another."
+        1,
+        ge=1,
+        description="Runs at the same time, over all models and all daemons of a ledger; runs of one model go one after another.",
     )
     log: LogSettings = Field(default_factory=LogSettings, description="How the daemon logs.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="What the daemon answers over HTTP.")
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings, description="Where models and evidence are kept.")
     orchestrator: OrchestratorSettings = Field(default_factory=OrchestratorSettings, description="Where pipelines run.")
     models: Annotated[tuple[ModelSettings, ...], Field(strict=False)] = Field(description="The models that are trained.")
+    notifications: Annotated[tuple[NotificationSettings, ...], Field(strict=False)] = Field(
+        (), description="Who is told what became of drops and candidates."
+    )
 
     @field_validator("mlflow")
     @classmethod
@@ -213,17 +225,22 @@ class Settings(Section):
 
     @field_validator("models")
     @classmethod
-    def _distinct_names(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+    def _at_least_one(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
         if not models:
             msg = "must contain at least one [[models]] section"
             raise ValueError(msg)
-        seen: dict[str, str] = {}
-        for model in models:
-            if other := seen.get(slug(model.name)):
-                msg = f'must differ in their names by more than case and punctuation; "{other}" and "{model.name}" do not'
-                raise ValueError(msg)
-            seen[slug(model.name)] = model.name
         return models
+
+    @field_validator("models", "notifications")
+    @classmethod
+    def _distinct_names(cls, sections: tuple[_Named, ...]) -> tuple[_Named, ...]:
+        seen: dict[str, str] = {}
+        for name in (section.name for section in sections):
+            if other := seen.get(slug(name)):
+                msg = f'must differ in their names by more than case and punctuation; "{other}" and "{name}" do not'
+                raise ValueError(msg)
+            seen[slug(name)] = name
+        return sections
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -255,7 +272,12 @@ def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, fold
         settings = Settings.model_validate(merged.table, context={"folder": folder})
     except ValidationError as exc:
         raise ConfigError(*merged.problems, *explain(exc, Settings, merged)) from None
-    problems = (*merged.problems, *_emulators(settings, environ), *orchestrator_problems(settings.orchestrator, environ))
+    problems = (
+        *merged.problems,
+        *_emulators(settings, environ),
+        *orchestrator_problems(settings.orchestrator, environ),
+        *notification_problems(settings.notifications, environ),
+    )
     if problems:
         raise ConfigError(*problems)
     return settings

@@ -28,6 +28,11 @@ class Allowed:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Confidential:
+    """Marks a field whose value may hold a secret where nobody can see it, as the path of a URL: it is never told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One key of a section or of a section within it.
@@ -86,12 +91,14 @@ class Header:
     Attributes:
         title: `[log]`, `[[models]]`, or empty for the keys at the top of the file.
         prefix: What its environment variables begin with.
+        is_optional: It is one of a list that may be empty.
     """
 
     title: str
     section: type[BaseModel]
     prefix: str
     keys: tuple[Key, ...]
+    is_optional: bool = False
 
 
 def headers(settings: type[BaseModel]) -> Iterator[Header]:
@@ -99,16 +106,20 @@ def headers(settings: type[BaseModel]) -> Iterator[Header]:
     yield from _headers(settings, (), PREFIX, listed=False)
 
 
-def _headers(section: type[BaseModel], path: tuple[str, ...], prefix: str, *, listed: bool) -> Iterator[Header]:
+def _headers(
+    section: type[BaseModel], path: tuple[str, ...], prefix: str, *, listed: bool, is_optional: bool = False
+) -> Iterator[Header]:
     title = ".".join(path)
     own = tuple(key for key in keys(section) if len(key.path) == 1)
-    yield Header(title=f"[[{title}]]" if listed else f"[{title}]" if title else "", section=section, prefix=prefix, keys=own)
+    shown = f"[[{title}]]" if listed else f"[{title}]" if title else ""
+    yield Header(title=shown, section=section, prefix=prefix, keys=own, is_optional=is_optional)
     for name, field in section.model_fields.items():
         step = f"{prefix}{name}{DELIMITER}".upper()
         if inner := subsection(field):
             yield from _headers(inner, (*path, name), step, listed=False)
         elif inner := listed_section(field):
-            yield from _headers(inner, (*path, name), f"{step}<NAME>{DELIMITER}", listed=True)
+            optional = not field.is_required()
+            yield from _headers(inner, (*path, name), f"{step}<NAME>{DELIMITER}", listed=True, is_optional=optional)
 
 
 def toml_value(value: object) -> str:
@@ -160,3 +171,8 @@ def _bounds(metadata: tuple[object, ...]) -> str:
         f" below {below.lt}" if isinstance(below, Lt) else "",
     ]
     return "".join(parts)
+
+
+def is_confidential(field: FieldInfo | None) -> bool:
+    """Whether a field's value must not be told."""
+    return field is not None and any(isinstance(mark, Confidential) for mark in field.metadata)

@@ -134,17 +134,23 @@ class OrchestratorSettings(Section):
 
 def orchestrator_problems(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:
     """Sentences about keys that are set and mean nothing, and about keys that are missing."""
-    yield from _strays(settings)
+    yield from strays(settings, "orchestrator")
     if settings.kind == "kubeflow":
         yield from _missing(settings, environ)
 
 
-def _strays(settings: OrchestratorSettings) -> Iterator[str]:
-    for name, field in OrchestratorSettings.model_fields.items():
-        marks = (mark for mark in field.metadata if isinstance(mark, OnlyWith) and getattr(settings, name) != field.default)
-        if stray := next((mark for mark in marks if getattr(settings, mark.key) not in mark.values), None):
-            condition = f"orchestrator.{stray.key} is {choices(stray.values)}"
-            yield f"orchestrator.{name} is set, but means nothing unless {condition}; remove it"
+def strays(section: Section, name: str) -> Iterator[str]:
+    """Sentences about keys that are set and mean nothing.
+
+    Args:
+        section: Whose keys are marked with `OnlyWith`.
+        name: As the section is called in messages.
+    """
+    for key, field in type(section).model_fields.items():
+        marks = (mark for mark in field.metadata if isinstance(mark, OnlyWith) and getattr(section, key) != field.default)
+        if stray := next((mark for mark in marks if getattr(section, mark.key) not in mark.values), None):
+            condition = f"{name}.{stray.key} is {choices(stray.values)}"
+            yield f"{name}.{key} is set, but means nothing unless {condition}; remove it"
 
 
 def _missing(settings: OrchestratorSettings, environ: Mapping[str, str]) -> Iterator[str]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from trainer_daemon.config_keys import allowed, keys, listed_section, subsection
+from trainer_daemon.config_keys import allowed, is_confidential, keys, listed_section, subsection
 from trainer_daemon.config_sources import Merged
 from trainer_daemon.config_values import closest
-from trainer_daemon.telemetry.redaction import redacted
+from trainer_daemon.telemetry.redaction import MASK, redacted
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -73,7 +73,8 @@ def _stated(detail: "ErrorDetails", place: _Place, merged: Merged) -> str:
     paths = (tuple(detail["loc"][:length]) for length in range(len(detail["loc"]), 0, -1))
     variable = next((merged.origins[path] for path in paths if path in merged.origins), None)
     verb = "names" if detail["loc"][-1] == "[key]" else "is"
-    return f"{place.key}{f' (from {variable})' if variable else ''} {verb} {_shown(detail['input'])}"
+    value = MASK if is_confidential(place.field) else _shown(detail["input"])
+    return f"{place.key}{f' (from {variable})' if variable else ''} {verb} {value}"
 
 
 def _shown(value: object) -> str:

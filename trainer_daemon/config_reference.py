@@ -16,8 +16,9 @@ One TOML file, `trainer.toml`; `trainer-daemon init` writes one with every key i
 file. The file is checked at start: every wrong or unknown key is named, all of them at once, and nothing runs.
 
 Every key can be overridden by the environment variable beside it. Lists and tables are written as in TOML or JSON. `<NAME>` is
-the name of the model in capitals, with everything but letters and digits as `_`: `TRAINER_MODELS__CHURN__TARGET`. A variable
-that begins with `TRAINER_` and overrides nothing is an error, too. Passwords in URLs never appear in logs or messages.
+the name of the model, or of the endpoint, in capitals, with everything but letters and digits as `_`:
+`TRAINER_MODELS__CHURN__TARGET`. A variable that begins with `TRAINER_` and overrides nothing is an error, too. Passwords in URLs
+never appear in logs or messages.
 """
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from trainer_daemon.telemetry.redaction import redacted
+from trainer_daemon.config_keys import is_confidential
+from trainer_daemon.telemetry.redaction import MASK, redacted
 
 
 class Section(BaseModel):
@@ -15,4 +16,5 @@ class Section(BaseModel):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield name, redacted(value) if isinstance(value, str) else value
+            shown = redacted(value) if isinstance(value, str) else value
+            yield name, MASK if is_confidential(type(self).model_fields.get(name or "")) else shown

@@ -27,9 +27,10 @@ def _lines(required: dict[str, str]) -> Iterator[str]:
     for header in headers(Settings):
         yield ""
         if header.title:
-            yield from (f"# {header.section.__doc__}", header.title)
+            yield from (f"# {header.section.__doc__}", f"# {header.title}" if header.is_optional else header.title)
+        given = {} if header.is_optional else required
         for key in header.keys:
-            yield from ("", f"# {key.field.description}{_choice(key)}", _assignment(key, required))
+            yield from ("", f"# {key.field.description}{_choice(key)}", _assignment(key, given))
 
 
 def _choice(key: Key) -> str:
@@ -38,8 +39,10 @@ def _choice(key: Key) -> str:
     return "" if words in {"text", "true or false"} or key.field.is_required() else f" Allowed: {words}."
 
 
-def _assignment(key: Key, required: dict[str, str]) -> str:
-    name = key.path[-1]
-    if key.field.is_required():
-        return f"{name} = {toml_value(required[name])}"
-    return f"# {name} = {toml_value(key.field.get_default())}"
+def _assignment(key: Key, given: dict[str, str]) -> str:
+    """A key that must be given is given, or shown by an example where its whole section need not be there."""
+    name, field = key.path[-1], key.field
+    if name in given and field.is_required():
+        return f"{name} = {toml_value(given[name])}"
+    value = (field.examples or [""])[0] if field.is_required() else field.get_default()
+    return f"# {name} = {toml_value(value)}"

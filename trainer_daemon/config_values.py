@@ -15,6 +15,7 @@ from pydantic import ValidationInfo
 from trainer_daemon.config_keys import choices
 from trainer_daemon.policy.crontab import parse_crontab
 from trainer_daemon.policy.events import drop_pattern
+from trainer_daemon.policy.notices import NoticeKind
 from trainer_daemon.policy.promotion import HIGHER_IS_BETTER
 
 BUILT_IN_PIPELINES = ("training", "hello")
@@ -31,6 +32,8 @@ _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 def ledger_url(value: str, info: ValidationInfo) -> str:
     """A database URL whose driver is installed; a relative SQLite path becomes absolute."""
     scheme = value.partition("://")[0]
+    if scheme.partition("+")[0] in {"postgres", "postgresql"} and scheme not in LEDGER_DRIVERS:
+        _refuse(f"must begin with postgresql+psycopg:// instead of {scheme}://")
     driver = LEDGER_DRIVERS.get(scheme)
     if driver is None or "://" not in value:
         _refuse("must be sqlite:///<file> or postgresql+psycopg://<user>@<host>/<database>")
@@ -38,6 +41,21 @@ def ledger_url(value: str, info: ValidationInfo) -> str:
         return sqlite_url(value, _folder(info))
     if importlib.util.find_spec(driver) is None:
         _refuse(f"needs the Python package {driver}, which is not installed; install {driver} or use sqlite:///<file>")
+    return _postgres_url(value)
+
+
+def _postgres_url(value: str) -> str:
+    """What SQLAlchemy and libpq can both read; a host may also be a socket's folder, in the query."""
+    try:
+        parts = urlsplit(value)
+        has_host = bool(parts.port or parts.hostname) or "host=" in parts.query
+    except ValueError:
+        has_host = False
+    if not has_host or "@" in parts.path or parts.fragment or not parts.path.strip("/"):
+        _refuse(
+            "must be postgresql+psycopg://<user>:<password>@<host>:<port>/<database>; "
+            "in a password, write every character but letters and digits as %xx"
+        )
     return value
 
 
@@ -114,6 +132,36 @@ def http_url(value: str) -> str:
     if parts.username or parts.password:
         _refuse("must be without a name and a password; orchestrator.auth says how the daemon says who it is")
     return value.rstrip("/")
+
+
+def webhook_url(value: str) -> str:
+    """Where something can be posted to."""
+    wanted = "must be http(s)://<host>, with a path and a query at most, and no spaces in it"
+    try:
+        parts = urlsplit(value)
+        is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        _refuse(wanted)
+    if not is_complete or parts.fragment or not value.isascii() or not value.isprintable() or " " in value:
+        _refuse(wanted)
+    if parts.username or parts.password:
+        _refuse("must be without a name and a password")
+    return value
+
+
+def notice_kind(value: str) -> str:
+    """Something that somebody can be notified of."""
+    kinds = tuple(map(str, NoticeKind))
+    if value not in kinds:
+        _refuse(f"must be {choices(kinds)}" + closest(value, kinds))
+    return value
+
+
+def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    """A list with something in it."""
+    if not value:
+        _refuse("must name at least one")
+    return value
 
 
 def kubernetes_name(value: str) -> str:

@@ -14,6 +14,7 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.courier import Courier
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.intake import Intake
 from trainer_daemon.leases import LeaseKeeper, Tenure
@@ -29,6 +30,8 @@ Stopped = Callable[[float], str]
 
 DRAIN_S, INTERRUPTED_S = 4.0, 2.0
 """How long a stop waits for the actions under way, then for slow calls to be interrupted; ten seconds are promised."""
+COURIER_S = 1.0
+"""How long deliveries under way may go on, all together, before they are broken off."""
 IDLE, STUCK, BROKEN = "idle", "stuck", "broken"
 LOOK_S = 1.0
 """How often the ledger is asked whether another process, the command line, wrote something."""
@@ -147,12 +150,14 @@ class Parts:
         prepare: Slow work that the first run would otherwise wait for; done on a thread of its own.
         leases: Takes, renews and gives back the right to act for the models.
         interrupt: Makes calls under way fail, when a stop cannot wait for them.
+        couriers: Deliver notifications; nothing waits for them but a daemon that ends by itself.
         resources: Closes every client, in reverse order of construction.
         vitals: Told how the daemon itself and the ledger are.
     """
 
     models: Sequence[ModelLoop]
     buckets: Sequence[BucketLoop]
+    couriers: Sequence[Courier]
     watches: Sequence[Watch]
     leases: LeaseKeeper
     prepare: Callable[[], None]
@@ -172,7 +177,8 @@ class Daemon:
         self._log = parts.log
         self._pulse = parts.vitals.pulse("main")
         self._ledger_part = parts.vitals.part("ledger", stale_s=LEDGER_STALE_S)
-        self._loops = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
+        self._working = [*(bucket.loop for bucket in parts.buckets), *(model.loop for model in parts.models)]
+        self._loops = [*self._working, *(courier.loop for courier in parts.couriers)]
 
     def run(self, stopped: Stopped, *, until_idle: bool = False) -> bool:
         """Work until a signal asks to stop, or until nothing is left to do.
@@ -227,7 +233,7 @@ class Daemon:
         return reason
 
     def _is_idle(self) -> str:
-        """Why nothing more will happen by itself, or ''. Buckets first: what they record wakes a model before they rest."""
+        """Why nothing more will happen by itself, or ''. Who wakes others comes first, and wakes them before its own rest."""
         if not all(loop.idle or loop.stuck for _ in range(2) for loop in self._loops):
             return ""
         return STUCK if any(loop.stuck for loop in self._loops) else IDLE
@@ -240,6 +246,8 @@ class Daemon:
             loop.stop()
         for watch in self._parts.watches:
             watch.close()
+        for courier in self._parts.couriers:
+            courier.close(COURIER_S / len(self._parts.couriers))
         late = self._join(DRAIN_S)
         if late:
             self._parts.interrupt()
@@ -251,7 +259,7 @@ class Daemon:
     def _join(self, seconds: float) -> int:
         """Wait for the loops to end; how many have not."""
         deadline = time.monotonic() + seconds
-        return sum(not loop.join(max(0.0, deadline - time.monotonic())) for loop in self._loops)
+        return sum(not loop.join(max(0.0, deadline - time.monotonic())) for loop in self._working)
 
 
 @contextmanager

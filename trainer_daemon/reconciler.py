@@ -16,7 +16,8 @@ and its ledger write matters:
   submission may be what the crash came after.
 * alias moved, then PROMOTED: the decision was written before the alias moved, so "the recorded decision is to promote,
   and the champion is the candidate" can only mean that the move happened; it is written down, the alias is not moved
-  again, and nobody else's hand is suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
+  again, and nobody else's hand is suspected. A champion that is neither means that somebody else moved it: the evidence is
+  stale, evaluate again.
 * tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
 
 Writing the ledger first instead would lose the effect in the same crash. Every ledger write names the state and attempt
@@ -138,7 +139,7 @@ class Reconciler:
             case Submit():
                 self._submit(action, now)
             case Condemn():
-                self._ledger.condemn(action.run.model, action.drop, action.why)
+                self._ledger.condemn(action.run.model, action.drop, why=action.why, now=now)
                 self._log.error("drop_quarantined", drop=action.drop.ref, found_by=action.run.name, reason=action.why)
             case Doom():
                 self._ledger.doom(action.run, action.ending, action.why)
@@ -254,6 +255,7 @@ class Reconciler:
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
             extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
+            is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         self._log_advance(action)

@@ -40,8 +40,7 @@ def step(name: str, identity: RunIdentity, drops: Sequence[Mapping[str, Any]]) -
         The drops, oldest first.
     """
     say(f"{name} of {identity.run_name}, attempt {identity.attempt}")
-    for variable, value in _THREADS.items():
-        os.environ.setdefault(variable, value)
+    bound_threads()
     # importing makes hundreds of thousands of objects that live as long as the process: looking for garbage among them,
     # meanwhile and once more at exit, costs a short step a fifth of its time
     gc.set_threshold(_GARBAGE_THRESHOLD)
@@ -51,6 +50,12 @@ def step(name: str, identity: RunIdentity, drops: Sequence[Mapping[str, Any]]) -
     memory = peak_mib()
     say(f"{name} took {time.perf_counter() - started:.1f} s" + (f" and {memory:,} MiB" if memory else ""))
     gc.freeze()
+
+
+def bound_threads() -> None:
+    """Bound the threads of libraries that are not imported yet."""
+    for variable, value in _THREADS.items():
+        os.environ.setdefault(variable, value)
 
 
 def identity_of(given: Mapping[str, Any]) -> RunIdentity:

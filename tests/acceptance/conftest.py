@@ -1,24 +1,36 @@
 """Fixtures of the acceptance tier: workspaces whose processes end with the test."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance.furniture import furnish
 from tests.acceptance.harness import Workspace
 
 MakeWorkspace = Callable[..., Workspace]
 
 
+@pytest.fixture(scope="session")
+def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a first start leaves, one for all workers of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    return furnish((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "furniture")
+
+
 @pytest.fixture
-def make_workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeWorkspace]:
+def make_workspace(tmp_path: Path, furniture: Path, request: pytest.FixtureRequest) -> Iterator[MakeWorkspace]:
     """Makes a workspace; keyword arguments are keys of its model. A failing test shows the end of the daemon's log."""
     made: list[Workspace] = []
 
     def make(**model: Any) -> Workspace:  # noqa: ANN401 - any key
         top = model.pop("top", "")
-        made.append(Workspace(tmp_path / f"workspace-{len(made)}", model=model, top=top))
+        root = tmp_path / f"workspace-{len(made)}"
+        shutil.copytree(furniture, root / "var")
+        made.append(Workspace(root, model=model, top=top))
         return made[-1]
 
     yield make

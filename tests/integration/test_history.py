@@ -12,6 +12,7 @@ import pytest
 from tests.builders import MODEL, a_drop
 from tests.integration.ledger_story import Storyteller, a_whole_past
 from trainer_daemon.adapters.ledger.history import History, open_history
+from trainer_daemon.adapters.ledger.migrating import LATEST
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.runs import RunState
 from trainer_daemon.singleton import hold, holder, lock_path
@@ -137,7 +138,7 @@ def test_ledger_of_another_version_is_refused(story: Storyteller) -> None:
     """Instead of misread."""
     with sqlite3.connect(story.url.removeprefix("sqlite:///")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(PermanentError, match=r"the ledger is of version 9999, this program reads 0003"):
+    with pytest.raises(PermanentError, match=rf"the ledger is of version 9999, this program reads {LATEST}"):
         open_history(story.url)
 
 

@@ -13,7 +13,7 @@ from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy
 from tests.fakes import FakeOrchestrator, FakeRegistry
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.clock import define_clock
-from trainer_daemon.adapters.ledger.history import open_history
+from trainer_daemon.adapters.ledger.history import Holding, open_history
 from trainer_daemon.errors import LeaseLostError, TemporaryError
 from trainer_daemon.fenced import FencedOrchestrator, FencedRegistry
 from trainer_daemon.leases import Leases, Tenure
@@ -290,16 +290,17 @@ class Away:
         return tuple(held)
 
 
-def test_history_says_who_holds_a_lease(ledger: Ledger, ledger_url: str) -> None:
+def test_history_says_who_holds_a_lease(postgres_url: str) -> None:
     """And whether it has expired, by the database's clock."""
-    ledger.take_leases("a", [MODEL], lease_s=LEASE_S)
-    history = open_history(ledger_url)
-    assert history
-    with history:
-        (holding,) = history.holdings()
-        assert (holding.lease, holding.is_held) == (Lease(model=MODEL, holder="a", token=1), True)
-        age(ledger, LEASE_S + 1)
-        assert [found.is_held for found in history.holdings()] == [False]
+    with Ledger(postgres_url) as ledger:
+        history = open_history(postgres_url)
+        assert history
+        with history:
+            assert history.holding(MODEL) is None
+            ledger.take_leases("a", [MODEL], lease_s=LEASE_S)
+            assert history.holding(MODEL) == Holding(lease=Lease(model=MODEL, holder="a", token=1), is_held=True)
+            age(ledger, LEASE_S + 1)
+            assert history.holding(MODEL) == Holding(lease=Lease(model=MODEL, holder="a", token=1), is_held=False)
 
 
 def test_clock_of_a_ledger_on_sqlite_can_be_simulated(tmp_path: Any) -> None:  # noqa: ANN401 - a path

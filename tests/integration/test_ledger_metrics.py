@@ -12,12 +12,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.builders import MODEL, NOW, a_drop
 from tests.integration.ledger_story import Storyteller, a_whole_past
 from tests.integration.manifests.tools import run_with_input, tool
-from trainer_daemon.adapters.ledger import Change
+from trainer_daemon.adapters.ledger import Change, Notices
 from trainer_daemon.adapters.ledger.statistics import Statistics
+from trainer_daemon.policy.notices import Addressee, NoticeKind
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.runs import RunState
 from trainer_daemon.telemetry.ledger_metrics import DURATION_S, OUTCOMES, LedgerMetrics
 from trainer_daemon.telemetry.metrics import Metrics
+from trainer_daemon.telemetry.outbox_metrics import OutboxMetrics
 from trainer_daemon.telemetry.vitals import Vitals
 from trainer_daemon.telemetry.vitals_metrics import VitalsMetrics
 
@@ -218,3 +220,21 @@ def test_everything_that_can_be_scraped_is_as_prometheus_wants_it(past: Storytel
     metrics.registry.register(VitalsMetrics(vitals))
     text = generate_latest(metrics.registry) + generate_latest(scraping(past).registry)
     assert run_with_input(text.decode(), tool("promtool"), "check", "metrics") == ""
+
+
+def test_what_waits_to_be_told_is_counted_per_endpoint(story: Storyteller) -> None:
+    """With the age of the oldest; a ledger that cannot be read leaves both out."""
+    story.ledger.notices = Notices([Addressee(name="ops", kinds=frozenset(NoticeKind))])
+    told = story.judged(a_drop("2025-01"), "1", log_loss=0.55).updated_at
+    story.judged(a_drop("2025-02"), "2", log_loss=0.5)
+    registry = CollectorRegistry()
+    registry.register(OutboxMetrics(story.ledger.outbox(), ["ops", "chat"], lambda: told + timedelta(hours=2)))
+
+    def value(name: str, endpoint: str) -> float | None:
+        return registry.get_sample_value(f"trainer_outbox_{name}", {"endpoint": endpoint})
+
+    assert (value("waiting", "ops"), value("age_seconds", "ops")) == (2, 7200)
+    assert (value("waiting", "chat"), value("age_seconds", "chat")) == (0, 0)
+    with story.ledger._telling() as connection:
+        connection.exec_driver_sql("DROP TABLE outbox")
+    assert value("waiting", "ops") is None

@@ -13,11 +13,12 @@ import structlog
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy, an_evaluation
 from tests.fakes import FakeOrchestrator, FakeRegistry
-from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.adapters.ledger import Ledger, Letter, Notices
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.observer import Slots
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.notices import Addressee, NoticeKind
 from trainer_daemon.policy.observations import Failure, Phase
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.runs import RunState
@@ -77,6 +78,8 @@ class World:
     now: datetime = NOW
     policy: Any = field(default_factory=a_policy)
     log: structlog.testing.CapturingLogger = field(default_factory=structlog.testing.CapturingLogger)
+    notices: Notices = field(default_factory=lambda: Notices([Addressee(name="ops", kinds=frozenset(NoticeKind))]))
+    letters: list[Letter] = field(default_factory=list)
 
     def clock(self) -> datetime:
         """Ticks at every look."""
@@ -106,7 +109,7 @@ class World:
     def live(self, countdown: Countdown | None = None) -> None:
         """One life of the process: until idle, or until it crashes."""
         countdown = countdown or Countdown()
-        with Ledger(self.url) as ledger:
+        with Ledger(self.url, self.notices) as ledger:
             reconciler = self.reconciler(ledger, countdown)
             for _ in range(300):
                 wait = reconciler.step()
@@ -134,6 +137,16 @@ class World:
     def events(self) -> set[str]:
         """Names of the log lines."""
         return {str(call.kwargs["event"]) for call in self.log.calls}
+
+    def told(self) -> list[str]:
+        """What somebody is notified of, in order, and is told to nobody twice."""
+        with Ledger(self.url) as ledger:
+            outbox = ledger.outbox()
+            while isinstance(letter := outbox.take("ops", now=self.now, until=self.now + timedelta(days=1)), Letter):
+                outbox.delivered(letter, self.now)
+                self.letters.append(letter)
+        assert len({letter.notice.id for letter in self.letters}) == len(self.letters)
+        return [f"{letter.notice.kind} {letter.notice.data['period']}" for letter in self.letters]
 
     def states(self) -> dict[str, RunState]:
         """State by period."""
@@ -173,6 +186,7 @@ def test_crash_before_or_after_any_effect_loses_nothing_and_repeats_nothing(worl
     assert world.registry.moves == [("", "1"), ("1", "2"), ("2", "3")]
     assert world.registry.aliases == {"champion": "3", "previous-champion": "2"}
     assert "champion_moved_externally" not in world.events()
+    assert world.told() == [f"candidate_promoted {month}" for month in MONTHS]
 
 
 def test_crash_at_every_step_of_every_life_still_ends(world: World) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tests.simulation.quick import Quick
-from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.adapters.ledger import Ledger, Notices
 from trainer_daemon.adapters.ledger.clock import define_clock
 from trainer_daemon.adapters.ledger.database import translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
@@ -53,6 +53,7 @@ class SimulatedLedger(Ledger):
     def __init__(self, database: Database) -> None:  # super().__init__ would open and migrate a database of its own
         self._engine: Any = database.quick
         self._memory: Any = database.quick.memory
+        self.notices = Notices()
 
     def close(self) -> None:
         """The next daemon uses the same connection."""

@@ -6,9 +6,10 @@ from typing import Any
 
 from tests.builders import NOW, a_decision, a_drop, a_drop_event, a_run, an_operator_event
 from trainer_daemon.adapters.ledger.history import Happening, Reign
+from trainer_daemon.adapters.ledger.outbox import Waiting
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import document
-from trainer_daemon.commands.status_table import main_reason
+from trainer_daemon.commands.status_table import main_reason, undelivered
 from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import RunState
@@ -27,7 +28,14 @@ def only(records: Records) -> dict[str, Any]:
 
 def test_model_without_a_past_is_listed_empty() -> None:
     """Every key is there, so that a reader needs no special case."""
-    assert only(Records(model="churn")) == {"name": "churn", "champion": None, "runs": [], "quarantined": [], "superseded": []}
+    assert only(Records(model="churn")) == {
+        "name": "churn",
+        "champion": None,
+        "runs": [],
+        "quarantined": [],
+        "superseded": [],
+        "lease": None,
+    }
 
 
 def test_run_is_listed_with_every_key() -> None:
@@ -121,3 +129,18 @@ def test_main_reason_says_what_a_waiting_run_waits_for() -> None:
     )
     superseded = a_run(RunState.SUPERSEDED, error="newer bytes arrived: file:///a/b/c.csv#2")
     assert main_reason(superseded) == "newer bytes arrived: c.csv#2"
+
+
+def test_what_waits_to_be_told_is_listed_per_endpoint() -> None:
+    """Whether or not something does; people are told only of what does, or was refused."""
+    late = Waiting(endpoint="ops", number=2, since=NOW, error="it answered 500", refused=1)
+    waiting = (late, Waiting(endpoint="chat"))
+    assert document((), lambda _: "", waiting)["notifications"] == [
+        {"endpoint": "ops", "waiting": 2, "since": NOW.isoformat(), "error": "it answered 500", "refused": 1},
+        {"endpoint": "chat", "waiting": 0, "since": None, "error": None, "refused": 0},
+    ]
+    lines = list(undelivered(waiting))
+    assert len(lines) == 2
+    assert lines[0].startswith("2 notifications wait for ops, the oldest since ")
+    assert lines[0].endswith(": it answered 500")
+    assert lines[1] == "1 notifications were refused by ops"

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from trainer_daemon.config import ModelSettings, Settings, check_settings, load_settings
 from trainer_daemon.config_keys import headers, keys
+from trainer_daemon.config_notifications import NotificationSettings
 from trainer_daemon.config_reference import PAGE, reference
 from trainer_daemon.config_template import template
 from trainer_daemon.errors import ConfigError
@@ -150,6 +151,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(xyzzy=1), "xyzzy is not a known key"),
     (a_table(level="info"), "level is not a known key; it belongs into the section log"),
     (a_table(ledger="mysql://a@b/c"), 'ledger is "mysql://***@b/c", but must be sqlite:///<file> or postgresql+psycopg'),
+    (a_table(ledger="postgres://a:b@c/d"), 'ledger is "postgres://***@c/d", but must begin with postgresql+psycopg://'),
+    (a_table(ledger="postgresql+psycopg2://a@c/d"), "must begin with postgresql+psycopg:// instead of postgresql+psycopg2://"),
+    (a_table(ledger="postgresql+psycopg://a:b@c"), 'ledger is "postgresql+psycopg://***@c", but must be postgresql+psycopg:'),
+    (a_table(ledger="postgresql+psycopg://a:5/c#d?e@f/g"), 'ledger is "postgresql+psycopg://***@f/g", but must be postgres'),
+    (a_table(ledger="postgresql+psycopg://a:b@c:d/e"), "write every character but letters and digits as %xx"),
     (a_table(ledger="sqlite://"), 'ledger is "sqlite://", but must name a file'),
     (a_table(ledger="sqlite:///:memory:"), 'ledger is "sqlite:///:memory:", but must name a file'),
     (a_table(mlflow={"tracking_uri": "mlruns"}), 'tracking_uri is "mlruns", but must be sqlite:///<file> or http'),
@@ -256,15 +262,17 @@ def test_passwords_are_not_told() -> None:
     assert "hunter2" in settings.mlflow.tracking_uri
 
 
-def test_missing_database_driver_is_told_with_what_to_do() -> None:
-    """PostgreSQL needs a package that is not always there."""
-    table = a_table(ledger="postgresql+psycopg://ann@db/x")
-    try:
-        import psycopg  # type: ignore[import-not-found] # noqa: F401 - whether it is installed decides what is right
-    except ImportError:
-        assert "install psycopg or use sqlite:///<file>" in problems(table)[0]
-    else:
-        assert checked(table).ledger == "postgresql+psycopg://ann@db/x"
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ann@db/x",
+        "postgresql+psycopg://ann:p%40ss@db:5432/x?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql+psycopg:///x?host=/run/postgresql",
+    ],
+)
+def test_ledger_may_be_on_postgresql(url: str) -> None:
+    """Whatever libpq takes can be said in the query."""
+    assert checked(a_table(ledger=url)).ledger == url
 
 
 OVERRIDES: list[tuple[str, str, object]] = [
@@ -409,7 +417,9 @@ def test_template_means_the_defaults_with_every_comment_removed() -> None:
     """Each commented key is there, with its default, in a place where TOML accepts it."""
     assignments = {f"# {key.path[-1]} = " for header in headers(Settings) for key in header.keys}
     lines = [line.removeprefix("# ") if line.startswith(tuple(assignments)) else line for line in template().splitlines()]
-    table = tomllib.loads("\n".join(lines))
+    ours, _, theirs = "\n".join(lines).partition("# [[notifications]]")
+    assert set(tomllib.loads(theirs)) == set(NotificationSettings.model_fields)
+    table = tomllib.loads(ours)
     (model,) = table["models"]
     assert {key.path[0] for key in keys(Settings)} <= set(table)
     assert {key.path[0] for key in keys(ModelSettings)} == set(model)

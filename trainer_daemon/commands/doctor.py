@@ -13,7 +13,7 @@ from trainer_daemon.policy.checks import Check, Status
 from trainer_daemon.probing import Probe, examine
 
 
-def doctor(*, config: Path, model: str | None, as_json: bool, hello_s: float | None) -> bool:
+def doctor(*, config: Path, model: str | None, as_json: bool, hello_s: float | None, notify: bool = False) -> bool:
     """Check and print.
 
     Args:
@@ -21,6 +21,7 @@ def doctor(*, config: Path, model: str | None, as_json: bool, hello_s: float | N
         model: Only what concerns this model, and all of them; None for every model.
         as_json: For programs instead of people.
         hello_s: How long the pipeline `hello` may take; None when it is not to be run.
+        notify: Send a test to every endpoint.
 
     Returns:
         Whether nothing failed.
@@ -29,7 +30,7 @@ def doctor(*, config: Path, model: str | None, as_json: bool, hello_s: float | N
         ConfigError: The configuration is wrong.
     """
     session = open_session(config)
-    wanted = Wanted(config=config, settings=session.settings, models=session.models(model), hello_s=hello_s)
+    wanted = Wanted(config=config, settings=session.settings, models=session.models(model), hello_s=hello_s, notify=notify)
     with ExitStack() as resources, _progress() as tell:
         checks = tuple(examine(probes_of(wanted, resources, now), on_begin=tell))
     if as_json:

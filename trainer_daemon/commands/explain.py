@@ -11,6 +11,7 @@ from trainer_daemon.commands.matching import Match, match, names, near
 from trainer_daemon.commands.opening import CommandError, Session, local, open_session, reading
 from trainer_daemon.commands.records import read_course, read_records
 from trainer_daemon.commands.timeline import Entry, Tone, timeline
+from trainer_daemon.telemetry.redaction import redacted
 
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARNING: "yellow"}
 
@@ -47,7 +48,7 @@ def tell(word: str, session: Session, history: History | None, models: tuple[str
         CommandError: It means nothing in any of them.
     """
     if history is None:
-        msg = f"nothing is known of {word}: the ledger {session.settings.ledger} does not exist yet. {session.daemon()}"
+        msg = f"nothing is known of {word}: the ledger {redacted(session.settings.ledger)} does not exist yet. {session.daemon()}"
         raise CommandError(msg)
     records = [read_records(history, model) for model in models]
     found = [item for one in records if (item := match(word, one))]

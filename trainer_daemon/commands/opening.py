@@ -4,7 +4,7 @@ import getpass
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from trainer_daemon.config import ModelSettings, Settings, load_settings
 from trainer_daemon.config_values import closest
 from trainer_daemon.errors import TrainerError
 from trainer_daemon.policy.runs import Run
-from trainer_daemon.singleton import holder
+from trainer_daemon.singleton import holder, lock_path
 
 DEFAULT_CONFIG = Path("trainer.toml")
 
@@ -45,15 +45,32 @@ class Session:
 
     def daemon(self) -> str:
         """Whether a daemon is running, and what to do when none is."""
+        if self.is_shared:
+            return self._workers() or f"No daemon works on the ledger; start one with `{self.command('run')}`."
         if self.daemon_pid is None:
             return f"No daemon is running; start one with `{self.command('run')}`."
         return f"The daemon is running (pid {self.daemon_pid})." if self.daemon_pid else "The daemon is starting."
 
     def carried_out(self) -> str:
         """Who does what was asked for, and when."""
+        if self.is_shared and self._workers():
+            return "A daemon carries it out within seconds."
         if self.daemon_pid is not None:
             return "The daemon carries it out within seconds."
         return f"No daemon is running: it is carried out when one starts (`{self.command('run')}`)."
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether daemons on other machines may use the ledger, which then tells who works."""
+        return lock_path(self.settings.ledger) is None
+
+    def _workers(self) -> str:
+        """Who holds a lease; empty when nobody does, or the ledger does not say."""
+        with suppress(TrainerError), reading(self) as history:
+            found = [history.holding(model.name) for model in self.settings.models] if history else []
+            names = dict.fromkeys(holding.lease.holder for holding in found if holding is not None and holding.is_held)
+            return f"Daemons that work: {', '.join(names)}." if names else ""
+        return ""
 
     def model(self, name: str) -> ModelSettings:
         """The settings of a configured model."""

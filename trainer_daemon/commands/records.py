@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass
 
-from trainer_daemon.adapters.ledger.history import Happening, History, Judgement, Reign, Transition
+from trainer_daemon.adapters.ledger.history import Happening, History, Holding, Judgement, Reign, Transition
 from trainer_daemon.policy.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """One look at a model's history; everything oldest first, empty before the daemon ran for the first time."""
+    """One look at a model's history; everything oldest first, empty before the daemon ran for the first time.
+
+    Attributes:
+        holding: Who may act for the model, or could last; None where a lock beside the ledger says it.
+    """
 
     model: str
     runs: tuple[Run, ...] = ()
     happenings: tuple[Happening, ...] = ()
     reigns: tuple[Reign, ...] = ()
+    holding: Holding | None = None
 
     @property
     def champion(self) -> Reign | None:
@@ -38,7 +43,13 @@ def read_records(history: History | None, model: str) -> Records:
     """Look at a model; without a ledger there is nothing to see."""
     if history is None:
         return Records(model=model)
-    return Records(model=model, runs=history.runs(model), happenings=history.happenings(model), reigns=history.reigns(model))
+    return Records(
+        model=model,
+        runs=history.runs(model),
+        happenings=history.happenings(model),
+        reigns=history.reigns(model),
+        holding=history.holding(model),
+    )
 
 
 def read_course(history: History, runs: tuple[Run, ...]) -> Course:

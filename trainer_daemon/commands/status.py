@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer_daemon.adapters.ledger.history import Holding
+from trainer_daemon.adapters.ledger.outbox import Waiting
 from trainer_daemon.commands.opening import Session, open_session, reading
 from trainer_daemon.commands.records import Records, read_records
 from trainer_daemon.policy.events import EventKind
+from trainer_daemon.policy.run_document import run_document
 from trainer_daemon.policy.runs import Run, RunState
 
 
@@ -19,11 +22,13 @@ class Status:
     Attributes:
         models: One per configured model, in the order of the configuration.
         ran_before: Whether any daemon has used the ledger yet.
+        waiting: What waits to be told to each endpoint.
     """
 
     session: Session
     models: tuple[Records, ...]
     ran_before: bool
+    waiting: tuple[Waiting, ...] = ()
 
 
 def status(*, config: Path, model: str | None, as_json: bool) -> None:
@@ -31,23 +36,39 @@ def status(*, config: Path, model: str | None, as_json: bool) -> None:
     session = open_session(config)
     with reading(session) as history:
         records = tuple(read_records(history, name) for name in session.models(model))
-        seen = Status(session=session, models=records, ran_before=history is not None)
+        endpoints = [endpoint.name for endpoint in session.settings.notifications]
+        waiting = history.waiting(endpoints) if history else tuple(Waiting(endpoint=name) for name in endpoints)
+        seen = Status(session=session, models=records, ran_before=history is not None, waiting=waiting)
     if as_json:
-        print(json.dumps(document(records, session.link_of), ensure_ascii=False, indent=2))  # noqa: T201 - the answer
+        print(json.dumps(document(records, session.link_of, waiting), ensure_ascii=False, indent=2))  # noqa: T201 - the answer
         return
     from trainer_daemon.commands.status_table import show
 
     show(seen)
 
 
-def document(models: tuple[Records, ...], link_of: Callable[[Run], str]) -> dict[str, Any]:
+def document(models: tuple[Records, ...], link_of: Callable[[Run], str], waiting: tuple[Waiting, ...] = ()) -> dict[str, Any]:
     """The JSON of `status --json`; its shape is a contract.
 
     Args:
         models: What is known of each.
         link_of: The page of a run, or empty.
+        waiting: What waits to be told to each endpoint.
     """
-    return {"models": [_model(records, link_of) for records in models]}
+    return {
+        "models": [_model(records, link_of) for records in models],
+        "notifications": [_endpoint(entry) for entry in waiting],
+    }
+
+
+def _endpoint(waiting: Waiting) -> dict[str, Any]:
+    return {
+        "endpoint": waiting.endpoint,
+        "waiting": waiting.number,
+        "since": waiting.since.isoformat() if waiting.since else None,
+        "error": waiting.error or None,
+        "refused": waiting.refused,
+    }
 
 
 def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
@@ -56,31 +77,20 @@ def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
     return {
         "name": records.model,
         "champion": {"version": champion.version, "run": run.name if run else None} if champion else None,
-        "runs": [_run(run, link_of(run)) for run in records.runs],
+        "runs": [run_document(run, link_of(run)) for run in records.runs],
         "quarantined": [
             *({"drop": run.drop.ref, "reason": run.error} for run in quarantined(records)),
             *_condemned(records),
         ],
         "superseded": list(dict.fromkeys(_superseded(records))),
+        "lease": _lease(records.holding),
     }
 
 
-def _run(run: Run, link: str) -> dict[str, Any]:
-    decision = {"verdict": run.decision.verdict.value, "reasons": list(run.decision.reasons)} if run.decision else None
-    return {
-        "key": run.key,
-        "name": run.name,
-        "period": run.period,
-        "drops": [drop.ref for drop in run.drops],
-        "state": run.state.value,
-        "attempt": run.attempt,
-        "attempts_max": run.attempts_max,
-        "orchestrator_run": run.orchestrator_run or None,
-        "link": link or None,
-        "model_version": run.model_version or None,
-        "decision": decision,
-        "error": run.error or None,
-    }
+def _lease(holding: Holding | None) -> dict[str, Any] | None:
+    if holding is None:
+        return None
+    return {"holder": holding.lease.holder or None, "token": holding.lease.token, "held": holding.is_held}
 
 
 def quarantined(records: Records) -> tuple[Run, ...]:

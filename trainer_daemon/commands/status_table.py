@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from trainer_daemon.adapters.ledger.history import Holding
+from trainer_daemon.adapters.ledger.outbox import Waiting
 from trainer_daemon.commands.opening import file_name, local
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import Status, quarantined
@@ -11,6 +13,7 @@ from trainer_daemon.commands.terminal import console
 from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import LIVE, Run, RunState
+from trainer_daemon.telemetry.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,15 +40,27 @@ def show(seen: Status) -> None:
     out = console()
     for records in seen.models:
         _show_model(records, out)
+    for line in undelivered(seen.waiting):
+        out.print(line, soft_wrap=True)
     for hint in hints(seen):
         out.print(hint, soft_wrap=True)
+
+
+def undelivered(waiting: tuple[Waiting, ...]) -> Iterator[str]:
+    """What has not been told to whom."""
+    for entry in waiting:
+        if entry.since is not None:
+            why = f": {entry.error}" if entry.error else ""
+            yield f"{entry.number} notifications wait for {entry.endpoint}, the oldest since {local(entry.since)}{why}"
+        if entry.refused:
+            yield f"{entry.refused} notifications were refused by {entry.endpoint}"
 
 
 def hints(seen: Status) -> Iterator[str]:
     """What a person would do next."""
     session = seen.session
     if not seen.ran_before:
-        yield f"Nothing has happened yet: no daemon has used the ledger {session.settings.ledger}."
+        yield f"Nothing has happened yet: no daemon has used the ledger {redacted(session.settings.ledger)}."
     yield session.daemon()
     runs = [run for records in seen.models for run in records.runs]
     waiting = [run for run in runs if run.state is RunState.AWAITING_APPROVAL and run.answer is None]
@@ -72,7 +87,16 @@ def _show_model(records: Records, out: "Console") -> None:
             _show_table(records, out)
     for line in _events(records):
         out.print(line)
+    if records.holding is not None:
+        out.print(_lease(records.holding), soft_wrap=True)
     out.print()
+
+
+def _lease(holding: Holding) -> str:
+    """Who works on the model."""
+    if holding.is_held:
+        return f"worked on by {holding.lease.holder}"
+    return f"worked on by no daemon; the last was {holding.lease.holder}" if holding.lease.holder else "worked on by no daemon"
 
 
 def _champion(records: Records) -> str:

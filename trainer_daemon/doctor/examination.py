@@ -9,6 +9,7 @@ from pathlib import Path
 from trainer_daemon.adapters.registry.doctor import registry_probes
 from trainer_daemon.config import ModelSettings, Settings
 from trainer_daemon.doctor.clocks import clock_probes
+from trainer_daemon.doctor.endpoints import endpoint_probes
 from trainer_daemon.doctor.folder import folder_probes
 from trainer_daemon.doctor.hello import Hello
 from trainer_daemon.doctor.ledger import ledger_probe
@@ -27,12 +28,14 @@ class Wanted:
     Attributes:
         models: Names of those that are.
         hello_s: How long the pipeline `hello` may take; None when it is not to be run.
+        notify: Whether a test is sent to every endpoint that is notified.
     """
 
     config: Path
     settings: Settings
     models: tuple[str, ...]
     hello_s: float | None = None
+    notify: bool = False
 
 
 def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe, ...]:
@@ -55,6 +58,7 @@ def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe
         pipelines,
         *backend.probes,
         *(hello.probe(workspace, pipelines, *backend.probes) for hello in _hello(wanted, backend, resources, clock)),
+        *endpoint_probes(settings, notify=wanted.notify, clock=clock),
         *clock_probes(settings, clock),
     )
 

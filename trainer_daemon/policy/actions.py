@@ -66,6 +66,7 @@ class Advance:
     Attributes:
         outcome: What the run left, when it was trained.
         retry_at: When a run that is queued again may start.
+        is_old: It happened long ago, and only this ledger did not know.
     """
 
     run: Run
@@ -74,6 +75,7 @@ class Advance:
     outcome: Outcome | None = None
     retry_at: datetime | None = None
     next_attempt: bool = False
+    is_old: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

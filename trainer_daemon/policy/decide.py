@@ -277,7 +277,7 @@ def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:
     outcome = snapshot.outcome or Outcome()
     if outcome.decided_run == run.name:
         to = RunState.PROMOTED if outcome.decided is Verdict.PROMOTE else RunState.REJECTED
-        return Advance(run=run, to=to, why="it was decided before this ledger knew of it")
+        return Advance(run=run, to=to, why="it was decided before this ledger knew of it", is_old=True)
     if champion is not None and outcome.version and champion.version == outcome.version:
         return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
     evaluation = outcome.evaluation if outcome.evaluation and outcome.evaluation.attempt == run.attempt else None

@@ -10,6 +10,8 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from trainer_daemon.policy.redelivery import Reception
+
 WATCHED = {
     "drop_missed_by_notification": "warning",
     "drop_quarantined": "error",
@@ -64,6 +66,12 @@ class Metrics:
             "trainer_lease_held",
             "Whether this process may act for a model: 1 or 0; of several daemons on one ledger, at most one does.",
             ["model"],
+            registry=self.registry,
+        )
+        self._deliveries = Counter(
+            "trainer_outbox_deliveries",
+            "Attempts to deliver a notification: delivered, failed and tried again, or refused for good.",
+            ["endpoint", "outcome"],
             registry=self.registry,
         )
         self._add_calls()
@@ -136,3 +144,13 @@ class Metrics:
     def lease(self, model: str, held: bool) -> None:  # noqa: FBT001 - the gauge's value
         """Whether the lease of a model is held."""
         self._leases.labels(model=model).set(held)
+
+    def expect_endpoints(self, endpoints: Sequence[str]) -> None:
+        """Have their counters there as 0."""
+        for endpoint in endpoints:
+            for outcome in Reception:
+                self._deliveries.labels(endpoint=endpoint, outcome=outcome)
+
+    def delivered(self, endpoint: str, outcome: Reception) -> None:
+        """A notification was sent to an endpoint, or was to be."""
+        self._deliveries.labels(endpoint=endpoint, outcome=outcome).inc()

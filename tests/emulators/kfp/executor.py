@@ -18,8 +18,10 @@ from typing import Any
 
 from tests.emulators.kfp.run_files import EVENTS, SPEC
 from trainer_daemon.adapters.local import runner
+from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder
 from trainer_daemon.adapters.local.run_log import RunLog
+from trainer_daemon.adapters.local.step_server import StepServer, fork_server
 from trainer_daemon.policy.observations import Phase
 
 
@@ -86,11 +88,13 @@ def main() -> None:
     folder, lock, cache = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
     os.set_inheritable(lock, False)  # noqa: FBT003 - an orphaned step must not look like a live run
     folder.record_pid(os.getpid())
+    runner.import_kfp()
+    server = fork_server(folder.mark, not_for_steps=(lock,))
     log = RunLog(folder.log)
     runner.redirect_output(log)
     signal.signal(signal.SIGTERM, partial(_stop, log))
     try:
-        _execute(folder, cache)
+        _execute(folder, cache, server)
     except BaseException as error:
         folder.conclude(Result(phase=Phase.FAILED, reason=log.failure(error)))
         raise
@@ -106,12 +110,13 @@ def _stop(log: RunLog, number: int, _frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _execute(folder: RunFolder, cache: Path) -> None:
-    runner.import_kfp()
+def _execute(folder: RunFolder, cache: Path, server: StepServer) -> None:
     runner.mark_environment(folder)
     from kfp import local
     from kfp.local import pipeline_orchestrator
 
+    work = folder.work()
+    ForkedSteps(server, work.pipeline).install()
     Recorder(folder.path / EVENTS).watch()
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
@@ -120,7 +125,6 @@ def _execute(folder: RunFolder, cache: Path) -> None:
         enable_caching=True,  # for the tasks whose spec asks for it
         cache_root=str(cache),
     )
-    work = folder.work()
     pipeline_orchestrator.run_local_pipeline(pipeline_spec=runner.read_spec(folder.path / SPEC), arguments=dict(work.parameters))
 
 

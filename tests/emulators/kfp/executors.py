@@ -78,7 +78,7 @@ class Executors:
         if leader is not None:
             processes.end_group(leader)
         if folder.was_requested():
-            processes.end_steps(folder.path, within_s=_END_S)
+            processes.end_steps(folder.path, folder.mark, within_s=_END_S)
         self._reap(name)
 
     def forget(self, name: str) -> None:

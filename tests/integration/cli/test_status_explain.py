@@ -15,7 +15,7 @@ def test_status_before_anything_happened_creates_nothing(call: Call, folder: Pat
     """Every configured model is there, empty."""
     answer = call("status", "--json")
     assert answer.code == 0
-    empty: dict[str, object] = {"name": "churn", "champion": None, "runs": [], "quarantined": [], "superseded": []}
+    empty: dict[str, object] = {"name": "churn", "champion": None, "runs": [], "quarantined": [], "superseded": [], "lease": None}
     assert json.loads(answer.out) == {"models": [empty]}
     assert "Nothing has happened yet" in call("status").out
     assert [path.name for path in folder.iterdir()] == ["trainer.toml"]

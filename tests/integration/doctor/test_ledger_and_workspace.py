@@ -5,6 +5,7 @@ import pytest
 
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.doctor import ledger_state
+from trainer_daemon.adapters.ledger.migrating import LATEST
 from trainer_daemon.bootstrap import clock
 from trainer_daemon.config import Settings, check_settings
 from trainer_daemon.doctor.ledger import ledger_probe
@@ -40,7 +41,7 @@ def test_ledger_in_use_is_fine_and_stays_as_it_is(tmp_path: Path) -> None:
         before = dump(tmp_path / "var" / "ledger.db")
         check = checked(ledger_probe(settings, clock))
     assert check.status is Status.OK
-    assert "schema 0003, writable, a daemon uses it (pid " in check.found
+    assert f"schema {LATEST}, writable, a daemon uses it (pid " in check.found
     assert dump(tmp_path / "var" / "ledger.db") == before
 
 

@@ -45,6 +45,21 @@ def test_own_killed_run_fails_and_is_executed_once_when_submitted_again(make: Ma
     assert len(probe.seen()) == 2
 
 
+def test_step_that_outlives_whoever_started_it_is_ended(make: Make, probe: Probe) -> None:
+    """A step whose run and step server were both killed is still known by what it has open."""
+    adapter = make()
+    adapter.submit(a_request(probe, action="sleep stubbornly", seconds=60))
+    orphan = probe.started()
+    leader = adapter._own[RUN]
+    leader.send_signal(signal.SIGSTOP)
+    for server in psutil.Process(leader.pid).children():
+        server.kill()
+    _kill_leader(adapter)
+    assert psutil.pid_exists(orphan)
+    assert adapter.observe([RUN])[RUN].phase is Phase.FAILED
+    assert probe.ended(orphan)
+
+
 def test_adopted_killed_run_vanishes_with_its_steps(make: Make, probe: Probe) -> None:
     """A run of an earlier daemon that was killed is VANISHED, and nothing of it works on."""
     first, second = make(), make()

@@ -19,6 +19,7 @@ from tests.unit.test_runbook import logged_events
 from trainer_daemon.adapters.ledger.statistics import Statistics
 from trainer_daemon.telemetry.ledger_metrics import DURATION_S, LedgerMetrics
 from trainer_daemon.telemetry.metrics import Metrics
+from trainer_daemon.telemetry.outbox_metrics import OutboxMetrics
 from trainer_daemon.telemetry.vitals import Vitals
 from trainer_daemon.telemetry.vitals_metrics import VitalsMetrics
 
@@ -65,7 +66,9 @@ def exported() -> set[str]:
             vitals.part("ledger").answered()
             metrics.called("mlflow", "champion", 0.1, error="temporary")
             metrics.stream("s", alive=True)
-            for collector in (LedgerMetrics(statistics, lambda: NOW), VitalsMetrics(vitals)):
+            metrics.expect_endpoints(["ops"])
+            outbox = OutboxMetrics(story.ledger.outbox(), ["ops"], lambda: NOW)
+            for collector in (LedgerMetrics(statistics, lambda: NOW), VitalsMetrics(vitals), outbox):
                 metrics.registry.register(collector)
             lines = generate_latest(metrics.registry).decode().splitlines()
     names = {re.split(r"[{ ]", line)[0] for line in lines if line.startswith("trainer_")}

@@ -78,7 +78,7 @@ def _engine(url: str) -> Engine:
     if not is_sqlite(url):
         from trainer_daemon.adapters.ledger.postgres import bounded_engine
 
-        return bounded_engine(url, poolclass=NullPool)
+        return bounded_engine(url)
     source = f"{Path(make_url(url).database or '').absolute().as_uri()}?mode=rw"
     engine = create_engine(
         "sqlite://", poolclass=NullPool, creator=lambda: sqlite3.connect(source, uri=True, timeout=_BUSY_S, isolation_level=None)

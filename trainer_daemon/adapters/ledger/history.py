@@ -1,7 +1,7 @@
 """What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make_url, select
 
-from trainer_daemon.adapters.ledger.clock import define_clock, ledger_clock
+from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
 from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
+from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
 from trainer_daemon.adapters.ledger.tables import champions, decisions, events, leases, runs, transitions
@@ -129,10 +130,17 @@ class History(LedgerReader):
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
 
-    def holdings(self) -> tuple[Holding, ...]:
-        """Who holds, or held last, the lease of each model, by name."""
-        query = select(leases, (leases.c.expires_at - ledger_clock()).label("expires_in_s")).order_by(leases.c.model)
-        return self._each(query, _holding)
+    def holding(self, model: str) -> Holding | None:
+        """Who holds a model's lease, or held it last; None where a lock beside the file lets only one daemon use the ledger."""
+        if self._engine.dialect.name == "sqlite":
+            return None
+        query = select(leases, (leases.c.expires_at - ledger_clock()).label("expires_in_s")).where(leases.c.model == model)
+        return next(iter(self._each(query, _holding)), None)
+
+    def waiting(self, endpoints: Sequence[str]) -> tuple[Waiting, ...]:
+        """What waits to be told to each of these endpoints."""
+        with self._reading() as connection:
+            return read_waiting(connection, endpoints)
 
     def _each(self, query: Select[Any], convert: Callable[[RowMapping], _T]) -> tuple[_T, ...]:
         with self._reading() as connection:
@@ -175,13 +183,9 @@ def _reading_engine(url: str) -> Engine | None:
     if not path.is_file():
         return None
     source = f"{path.absolute().as_uri()}?mode=ro"
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
-        define_clock(connection)
-        return connection
-
-    return create_engine("sqlite://", poolclass=NullPool, creator=connect)
+    return create_engine(
+        "sqlite://", poolclass=NullPool, creator=lambda: sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_S)
+    )
 
 
 def _holding(row: RowMapping) -> Holding:

@@ -132,26 +132,30 @@ class LedgerReader:
             return connection.execute(query, values).scalar()
 
     def _runs(self, query: Select[Any], **values: object) -> tuple[Run, ...]:
-        """Runs of a query, with their drops and what was decided about their present attempt, in two to four statements."""
         with self._reading() as connection:
-            rows = connection.execute(query, values).mappings().all()
-            keys = [row["key"] for row in rows]
-            by_key: dict[str, list[Any]] = {key: [] for key in keys}
-            decided: dict[tuple[str, int], Any] = {}
-            answered: dict[tuple[str, int], Any] = {}
-            for some in chunks(keys):
-                for drop in connection.execute(queries.DROPS_OF_RUNS, {"keys": some}).mappings():
-                    by_key[drop["run_key"]].append(drop)
-            for some in chunks([row["key"] for row in rows if row["state"] not in _UNDECIDED]):
-                made = connection.execute(queries.DECISIONS_OF_RUNS, {"keys": some}).mappings()
-                decided |= {(row["run_key"], row["attempt"]): row for row in made}
-            for some in chunks([row["key"] for row in rows if row["state"] == RunState.AWAITING_APPROVAL.value]):
-                said = connection.execute(queries.ANSWERS_TO_RUNS, {"keys": some}).mappings()
-                answered |= {(row["run_key"], row["attempt"]): row for row in said}
-        present = [(row, (row["key"], row["attempt"])) for row in rows]
-        return tuple(run_of(row, by_key[row["key"]], decided.get(at), answered.get(at)) for row, at in present)
+            return read_runs(connection, query, **values)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with translated(), self._reads.connect() as connection:
             yield connection
+
+
+def read_runs(connection: Connection, query: Select[Any], **values: object) -> tuple[Run, ...]:
+    """Runs of a query, with their drops and what was decided about their present attempt, in two to four statements."""
+    rows = connection.execute(query, values).mappings().all()
+    keys = [row["key"] for row in rows]
+    by_key: dict[str, list[Any]] = {key: [] for key in keys}
+    decided: dict[tuple[str, int], Any] = {}
+    answered: dict[tuple[str, int], Any] = {}
+    for some in chunks(keys):
+        for drop in connection.execute(queries.DROPS_OF_RUNS, {"keys": some}).mappings():
+            by_key[drop["run_key"]].append(drop)
+    for some in chunks([row["key"] for row in rows if row["state"] not in _UNDECIDED]):
+        made = connection.execute(queries.DECISIONS_OF_RUNS, {"keys": some}).mappings()
+        decided |= {(row["run_key"], row["attempt"]): row for row in made}
+    for some in chunks([row["key"] for row in rows if row["state"] == RunState.AWAITING_APPROVAL.value]):
+        said = connection.execute(queries.ANSWERS_TO_RUNS, {"keys": some}).mappings()
+        answered |= {(row["run_key"], row["attempt"]): row for row in said}
+    present = [(row, (row["key"], row["attempt"])) for row in rows]
+    return tuple(run_of(row, by_key[row["key"]], decided.get(at), answered.get(at)) for row, at in present)

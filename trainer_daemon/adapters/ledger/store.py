@@ -1,6 +1,7 @@
 """The ledger: every write of the daemon, each in one transaction, each refused when it no longer fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from trainer_daemon.adapters.ledger import queries, writes
 from trainer_daemon.adapters.ledger.database import repeated
 from trainer_daemon.adapters.ledger.leasing import LeasingLedger
+from trainer_daemon.adapters.ledger.notices import Notices
+from trainer_daemon.adapters.ledger.outbox import Outbox
 from trainer_daemon.adapters.ledger.receiving import receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
+from trainer_daemon.policy.notices import about_drop, kind_of_move
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
 from trainer_daemon.policy.promotion import Decision
@@ -31,6 +35,7 @@ class Change:
     Attributes:
         reopen_event: The run's drop is still wanted: its event is pending again, so that it gets another run.
         keep_events: No event becomes pending again, not even that of another month: it would begin the same run again.
+        is_news: Who wants to hear of such moves is told of it.
     """
 
     error: str | None = None
@@ -43,6 +48,7 @@ class Change:
     champion_version: str | None = None
     reopen_event: bool = False
     keep_events: bool = False
+    is_news: bool = True
 
 
 class Ledger(LeasingLedger):
@@ -50,7 +56,26 @@ class Ledger(LeasingLedger):
 
     Every method is one transaction. Methods raise TemporaryError when the database cannot answer and StaleStateError
     when a row is no longer in the state that the caller decided for.
+
+    Args:
+        url: Of the database.
+        notices: Written with what they tell; without them nobody is told anything.
     """
+
+    def __init__(self, url: str, notices: Notices | None = None) -> None:
+        super().__init__(url)
+        self.notices = notices or Notices()
+
+    def outbox(self) -> Outbox:
+        """What is to be delivered; lives as long as the ledger."""
+        return Outbox(self._engine, self._reads)
+
+    @contextmanager
+    def _telling(self) -> Iterator[Connection]:
+        """A transaction that may write notices; whoever delivers them looks when it is committed."""
+        with self._writing() as connection:
+            yield connection
+        self.notices.on_written()
 
     # events
 
@@ -127,9 +152,16 @@ class Ledger(LeasingLedger):
     def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
         """Move a run to another state, if it still is in the state and attempt that the caller saw."""
         change = change or Change()
-        with self._writing() as connection:
-            _move(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
+        with self._telling() as connection:
+            self._moved(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
         return self.run(run.key)
+
+    def _moved(self, connection: Connection, run: Run, move: "_Move", change: Change) -> None:
+        """Move a run, and have it told."""
+        _move(connection, run, move, change)
+        kind = kind_of_move(run, move.to, is_over=_is_over(run, move, change))
+        if kind is not None and change.is_news:
+            self.notices.write_move(connection, run, kind, why=move.why, at=move.at)
 
     @repeated
     def record_decision(self, run: Run, decision: Decision, evaluation: Mapping[str, Any], now: datetime) -> None:
@@ -167,8 +199,8 @@ class Ledger(LeasingLedger):
     @repeated
     def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
         """The alias was moved to the run's version: state and champion in one transaction."""
-        with self._writing() as connection:
-            _move(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
+        with self._telling() as connection:
+            self._moved(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
             _add_champion(connection, run.model, champion, cause="promoted", now=now)
         return self.run(run.key)
 
@@ -192,17 +224,18 @@ class Ledger(LeasingLedger):
             _exactly_one(connection, writes.CHANGE_LIVE_RUN, values, otherwise=f"run {run.name} has ended")
 
     @repeated
-    def condemn(self, model: str, drop: DatasetVersion, why: str) -> None:
+    def condemn(self, model: str, drop: DatasetVersion, *, why: str, now: datetime) -> None:
         """Remember that these bytes under this URI can never be trained, although no run of their own was quarantined for it.
 
         Raises:
             StaleStateError: No event tells of them.
         """
         values = {"of_model": model, "of_uri": drop.uri, "of_checksum": drop.checksum, "why": why}
-        with self._writing() as connection:
+        with self._telling() as connection:
             if not connection.execute(writes.QUARANTINE_EVENTS, values).rowcount:
                 msg = f"{drop.ref} is not known"
                 raise StaleStateError(msg)
+            self.notices.write(connection, about_drop(model, drop, why=why, at=now))
 
     @repeated
     def note_champion(self, model: str, champion: Champion | None, *, cause: str, now: datetime) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -224,3 +225,31 @@ leases = Table(
     Column("expires_at", Double, nullable=False),
 )
 """Who may act for a model: nobody when `holder` is empty. `token` only grows; `expires_at` is in the database's own seconds."""
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("endpoint", Text, nullable=False),
+    Column("notice", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("error", Text, nullable=False, server_default=""),
+    UniqueConstraint("endpoint", "notice"),
+    Index(
+        "ix_outbox_waiting",
+        "endpoint",
+        "model",
+        "id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+"""What is to be told to whom, written with what it tells of; `state` is `waiting`, `delivered` or `refused`. Whoever delivers a
+row moves `due_at` first, so that nobody else does meanwhile."""

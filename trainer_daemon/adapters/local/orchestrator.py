@@ -264,7 +264,7 @@ class LocalOrchestrator:
         return processes.leader_of(folder.lock, folder.pid())
 
     def _end_steps(self, folder: RunFolder) -> None:
-        if not processes.end_steps(folder.path, within_s=self._grace_s):
+        if not processes.end_steps(folder.path, folder.mark, within_s=self._grace_s):
             msg = f"steps of the dead run {folder.name} do not end; look for processes with {processes.MARKER}={folder.path}"
             raise TemporaryError(msg)
 

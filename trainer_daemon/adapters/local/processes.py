@@ -10,7 +10,11 @@ from pathlib import Path
 import psutil
 
 MARKER = "TRAINER_RUN_FOLDER"
-"""Environment variable that every step of a run inherits; names are unique per workspace only, so it holds the folder's path."""
+"""Environment variable that what a step starts inherits; names are unique per workspace only, so it holds the folder's path.
+
+The environment that others see of a process is the one it was started with, so a step that was forked has not got it. It has a
+file of the run open instead that nobody else opens.
+"""
 _LOOK_AGAIN_S = 0.01
 
 
@@ -25,23 +29,24 @@ def leader_of(lock: Path, pid: int | None) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(pid)
-        return process if any(file.path == str(lock) for file in process.open_files()) else None
     except psutil.Error:
         return None
+    return process if _has_open(process, lock) else None
 
 
-def end_steps(folder: Path, *, within_s: float) -> bool:
+def end_steps(folder: Path, mark: Path, *, within_s: float) -> bool:
     """Kill every process that a run without a leader left behind.
 
     Args:
         folder: The run's folder, as `MARKER` has it.
+        mark: The file that forked steps have open.
         within_s: How long to go on.
 
     Returns:
         Whether none is left.
     """
     deadline = time.monotonic() + within_s
-    while steps := _marked(folder):  # again, since a step may have started another while we looked
+    while steps := _marked(folder, mark):  # again, since a step may have started another while we looked
         if time.monotonic() > deadline:
             return False
         _signal(steps, signal.SIGKILL)
@@ -65,8 +70,9 @@ def end_group(leader: psutil.Process) -> None:
             os.killpg(leader.pid, signal.SIGKILL)
 
 
-def _marked(folder: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if process.pid != os.getpid() and _marker(process) == str(folder)]
+def _marked(folder: Path, mark: Path) -> list[psutil.Process]:
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+    return [process for process in others if _marker(process) == str(folder) or _has_open(process, mark)]
 
 
 def _marker(process: psutil.Process) -> str:
@@ -74,6 +80,13 @@ def _marker(process: psutil.Process) -> str:
         return str(process.environ().get(MARKER, ""))
     except (psutil.Error, OSError):  # another user's, or gone
         return ""
+
+
+def _has_open(process: psutil.Process, path: Path) -> bool:
+    try:
+        return any(file.path == str(path) for file in process.open_files())
+    except (psutil.Error, OSError):  # another user's, or gone
+        return False
 
 
 def _wait(processes: Iterable[psutil.Process], *, within_s: float) -> list[psutil.Process]:

@@ -54,6 +54,7 @@ class RunFolder:
         self.lock = path / "lock"
         self.artifacts = path / "artifacts"
         self.scratch = path / "tmp"
+        self.mark = path / "steps"
         self._request = path / "request.json"
         self._result = path / "result.json"
         self._pid = path / "pid"

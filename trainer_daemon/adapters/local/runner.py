@@ -20,13 +20,17 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work, prune_artifacts
 from trainer_daemon.adapters.local.run_log import RunLog
+from trainer_daemon.adapters.local.step_server import fork_server
 from trainer_daemon.policy.observations import Phase
 
 STEP_GRACE_S = 2.0
 _PATH_MAX_BYTES = 64 * 1024
 _AFTERMATH_S = 0.5
+_FORKS_STEPS = sys.platform == "linux"
+"""Elsewhere a library may not survive a fork; there `kfp.local` starts steps its own way."""
 
 
 class Ending:
@@ -191,7 +195,8 @@ def main() -> None:
     received = receive()
     if received is None:
         return
-    folder, _lock = received  # held until this process ends
+    folder, lock = received  # held until this process ends
+    server = fork_server(folder.mark, not_for_steps=(lock,)) if _FORKS_STEPS else None
     log = RunLog(folder.log)
     redirect_output(log)
     with Ending(folder, log) as ending:
@@ -202,9 +207,13 @@ def main() -> None:
         mark_environment(folder)
         if broken is not None:
             raise broken
+        if server is not None:
+            ForkedSteps(server, work.pipeline).install()
         execute(folder, work)
     with contextlib.suppress(OSError):  # housekeeping, which the next run does as well
         prune_artifacts(folder.path.parent)
+    if server is not None:
+        server.close()
 
 
 def _start_timer(ending: Ending, after_s: float) -> None:

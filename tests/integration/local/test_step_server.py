@@ -1,0 +1,80 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="steps are forked on Linux only")
+
+RUNNER = """
+import json, os, sys, time
+from pathlib import Path
+from trainer_daemon.adapters.local import runner
+from trainer_daemon.adapters.local.forked_steps import ForkedSteps
+from trainer_daemon.adapters.local.step_server import fork_server
+
+mark, pipeline, *bodies = sys.argv[1:]
+secret = os.open(mark + ".lock", os.O_RDWR | os.O_CREAT)
+runner.import_kfp()
+server = fork_server(Path(mark), not_for_steps=(secret,))
+steps = ForkedSteps(server, pipeline)
+arguments = ["--executor_input", json.dumps({"outputs": {"outputFile": mark + ".out"}}), "--function_to_execute", "component"]
+for body in bodies:
+    source = "import glob, json, os, sys, threading, time\\ndef component() -> None:\\n    " + body + "\\n"
+    while (code := steps.run(source, arguments, environment={"MARK": mark})) and pipeline != "probe":
+        pass  # again, until the server has imported what the step asks for
+    print("code", code, flush=True)
+server.close()
+"""
+
+
+def _run(mark: Path, *bodies: str, pipeline: str = "probe") -> str:
+    """What a runner prints that executes steps with these bodies, one after the other."""
+    command = [sys.executable, "-c", RUNNER, str(mark), pipeline, *bodies]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def _said(printed: str) -> list[Any]:
+    return [json.loads(line.removeprefix("said ")) for line in printed.splitlines() if line.startswith("said ")]
+
+
+def test_step_ends_with_the_code_of_an_interpreter(tmp_path: Path) -> None:
+    """Success is 0, an exception 1 with its traceback, a signal its negative number and the word a shell has for it."""
+    printed = _run(tmp_path / "steps", "pass", "1 / 0", f"os.kill(os.getpid(), {int(signal.SIGKILL)})", "pass")
+    assert [line for line in printed.splitlines() if line.startswith("code ")] == ["code 0", "code 1", "code -9", "code 0"]
+    assert printed.count("ZeroDivisionError: division by zero") == 1
+    assert "\nKilled\n" in printed
+
+
+def test_functions_registered_for_the_end_of_a_step_run(tmp_path: Path) -> None:
+    """A step leaves without taking the interpreter apart, but not without what libraries do at exit, nor before its threads."""
+    late = "threading.Thread(target=lambda: (time.sleep(0.2), print('the thread ended'))).start()"
+    printed = _run(tmp_path / "steps", f"import atexit; atexit.register(print, 'at exit'); {late}")
+    assert printed.index("the thread ended") < printed.index("at exit") < printed.index("code 0")
+
+
+def test_step_holds_the_mark_and_no_descriptor_of_the_runner(tmp_path: Path) -> None:
+    """The mark is what an orphan is found by; a lock that it inherited would look like a live run."""
+    links = "[os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')]"
+    mark = "os.environ['MARK']"
+    printed = _run(tmp_path / "steps", f"print('said', json.dumps([{mark} in {links}, {mark} + '.lock' in {links}]))")
+    assert _said(printed) == [[True, False]]
+
+
+def test_later_steps_find_the_libraries_imported(tmp_path: Path) -> None:
+    """While the first step works, the server imports for those that follow, and starts no thread doing so."""
+    names = "[name in sys.modules for name in ('pandas', 'sklearn.ensemble', 'mlflow.store.tracking.sqlalchemy_store')]"
+    # jemalloc, which pyarrow brings along, makes its one ready for a fork and starts another one in the child
+    of_jemalloc = "(open(name).read() == 'jemalloc_bg_thd\\n' for name in glob.glob(f'/proc/{os.getppid()}/task/*/comm'))"
+    threads = f"sum(not is_its for is_its in {of_jemalloc})"
+    printed = _run(
+        tmp_path / "steps",
+        f"print('said', json.dumps({names}))",
+        f"assert all({names})",
+        f"print('said', json.dumps([*{names}, {threads}]))",
+        pipeline="training",
+    )
+    assert _said(printed) == [[True, False, False], [True, True, True, 1]]

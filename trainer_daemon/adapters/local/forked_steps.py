@@ -1,0 +1,86 @@
+"""How `kfp.local` starts a step here: by a fork of the step server instead of a new interpreter."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer_daemon.adapters.local.step_server import StepRequest, StepServer
+
+_SHELL = ["sh", "-ec"]
+_SCRIPT_START = "program_path=$(mktemp -d)"
+_CODE_BYTES_MAX = 16
+
+
+class ForkedSteps:
+    """Stands in for `kfp.local.subprocess_task_handler.run_local_subprocess`.
+
+    Args:
+        server: Forks the steps.
+        pipeline: That is being executed.
+    """
+
+    def __init__(self, server: StepServer, pipeline: str) -> None:
+        self._server = server
+        self._pipeline = pipeline
+
+    def install(self) -> None:
+        """Have `kfp.local` start the steps of this process this way; commands of another form are left to it."""
+        from kfp.local import subprocess_task_handler
+
+        original = subprocess_task_handler.run_local_subprocess
+
+        def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
+            if is_component(full_command):
+                return self.run(full_command[3], full_command[4:], environment=env_vars or {})
+            return int(original(full_command, env_vars))
+
+        subprocess_task_handler.run_local_subprocess = run
+
+    def run(self, source: str, arguments: Sequence[str], *, environment: Mapping[str, str]) -> int:
+        """Execute a step, and print what it prints.
+
+        Args:
+            source: Python text of the component.
+            arguments: Of KFP's executor.
+            environment: Of the step, besides this process's own.
+
+        Returns:
+            The exit code; negative when a signal ended the step.
+        """
+        with tempfile.TemporaryDirectory(prefix="step-") as folder:
+            component, request = Path(folder) / "ephemeral_component.py", Path(folder) / "request.json"
+            component.write_text(source, encoding="utf-8")
+            StepRequest(
+                pipeline=self._pipeline,
+                source=str(component),
+                arguments=arguments,
+                environment={**os.environ, "_KFP_RUNTIME": "true", **environment},
+            ).write(request)
+            code = self._run(request)
+        if code < 0:
+            print(signal.strsignal(-code))  # noqa: T201 - as a shell does
+        return code
+
+    def _run(self, request: Path) -> int:
+        printed, output = os.pipe()
+        with open(printed, encoding="utf-8", errors="backslashreplace") as lines:  # noqa: PTH123 - a pipe
+            try:
+                told = self._server.start(request, output)
+            finally:
+                os.close(output)
+            for line in lines:
+                print(line, end="")  # noqa: T201 - what a step prints is the run's log
+        print()  # noqa: T201 - sets the end of a step apart
+        with open(told, encoding="ascii") as code:  # noqa: PTH123 - a pipe
+            return int(code.read(_CODE_BYTES_MAX) or -signal.SIGKILL)
+
+
+def is_component(full_command: Sequence[str]) -> bool:
+    """Whether a command is that of a lightweight component that installs nothing.
+
+    Args:
+        full_command: As kfp compiles it: a shell's, with the component's source as `$0` and the arguments of KFP's executor.
+    """
+    return full_command[:2] == _SHELL and full_command[2].startswith(_SCRIPT_START) and full_command[4:5] == ["--executor_input"]
