@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 
@@ -12,16 +12,16 @@ from structlog.testing import CapturingLogger
 
 from tests.simulation import moments
 from tests.simulation.choices import JUMPS_S, LINKS, NOTIFIED, PASSES_S, Choice, Kind, Setting
+from tests.simulation.clocks import Clocks
 from tests.simulation.ledger import SimulatedLedger, database
 from tests.simulation.replica import FENCED, Makers, Replica, Surroundings
 from tests.simulation.storage import MODEL, Mail, Storage
-from tests.simulation.wire import DEFERRABLE, DEFERRING, READS, Crash, Wire
+from tests.simulation.watching import Watch
+from tests.simulation.wire import Crash, Wire
 from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryError
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Source
-from trainer_daemon.policy.notifications import Message
 
-BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Happening = Callable[[], object]
 _THREAD = {
     Kind.LISTEN: "listen",
@@ -69,16 +69,12 @@ class World:
     """Everything that exists.
 
     Attributes:
-        now: True time; the services go by it, the wall clock of each daemon is ahead of it by its `ahead`.
-        ledger_ahead: The same of the clock of the ledger's database.
         waits: What the last round of each daemon's reconciler came to.
     """
 
     setting: Setting
     makers: Makers = field(default_factory=Makers)
-    now: datetime = BEGINNING
-    ahead: dict[int, timedelta] = field(default_factory=dict)
-    ledger_ahead: timedelta = timedelta()
+    clocks: Clocks = field(default_factory=Clocks)
     violations: list[Violation] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     waits: dict[int, Wait | None] = field(default_factory=dict)
@@ -86,17 +82,17 @@ class World:
     def __post_init__(self) -> None:
         self.database = database()
         self.database.empty()
-        self.database.clock = self.ledger_seconds
+        self.database.clock = self.clocks.ledger_seconds
         self.log = CapturingLogger()
         self.storage = Storage()
         self.registry = self.makers.registry()
-        self.wire = Wire(apply=self.apply, on_call=self._on_call, on_effect=self._on_effect)
+        self._watch = Watch(self)
+        self.wire = Wire(apply=self.apply, on_call=self._watch.on_call, on_effect=self._watch.on_effect)
         self.cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
-        self.mail = Mail(on_ack=self._on_ack, clock=self.clock, listeners=self.setting.replicas)
+        self.mail = Mail(on_ack=self._watch.on_ack, clock=self.clocks.wall, listeners=self.setting.replicas)
         self.people = SimulatedLedger(self.database)
         self.replicas: list[Replica | None] = [None] * self.setting.replicas
         self._busy: set[tuple[int, str]] = set()
-        self._confirmed_at: dict[int, int] = {}
         self._around = [self._surroundings(number) for number in range(self.setting.replicas)]
 
     def _surroundings(self, number: int) -> Surroundings:
@@ -109,23 +105,15 @@ class World:
             cluster=self.cluster,
             registry=self.registry,
             wire=self.wire,
-            clock=partial(self.clock, number),
-            seconds=lambda: self.makers.tick(self.now, self.clock(number)),
+            clock=partial(self.clocks.wall, number),
+            seconds=lambda: self.makers.tick(self.clocks.now, self.clocks.wall(number)),
             log=self.log,
             number=number,
         )
 
-    def clock(self, number: int = 0) -> datetime:
-        """A daemon's wall clock."""
-        return self.now + self.ahead.get(number, timedelta())
-
-    def ledger_seconds(self) -> float:
-        """The clock of the ledger's database."""
-        return (self.now + self.ledger_ahead).timestamp()
-
     def apply(self, choice: Choice) -> None:
         """Take one step."""
-        self.now += timedelta(seconds=1)
+        self.clocks.pass_time(1)
         self.tally.steps += 1
         if choice.kind in DAEMONS:
             self._daemon(choice)
@@ -239,7 +227,7 @@ class World:
             Kind.STREAM_DIES: lambda: self._break_stream(choice.replica, silently=True),
             Kind.CLOCK_JUMPS: lambda: self._jump(choice.replica, JUMPS_S[which % len(JUMPS_S)]),
             Kind.LEDGER_CLOCK_JUMPS: lambda: self._jump_ledger(JUMPS_S[which % len(JUMPS_S)]),
-            Kind.TIME_PASSES: lambda: self.pass_time(PASSES_S[which % len(PASSES_S)]),
+            Kind.TIME_PASSES: lambda: self.clocks.pass_time(PASSES_S[which % len(PASSES_S)]),
             Kind.LINK_BREAKS: lambda: self.wire.broken.update(self._links(choice)),
             Kind.LINK_HEALS: lambda: self.wire.broken.difference_update(self._links(choice)),
             Kind.LATE_EFFECT: lambda: self.take_effect(which),
@@ -252,7 +240,7 @@ class World:
             self.kill(number)
 
     def _upload(self, choice: Choice) -> None:
-        stored = self.storage.upload(choice.month, choice.content, self.now)
+        stored = self.storage.upload(choice.month, choice.content, self.clocks.now)
         for _ in range((1, 0, 2)[choice.which % len(NOTIFIED)]):
             self.mail.publish(stored)
 
@@ -267,13 +255,13 @@ class World:
             kind=EventKind.OPERATOR,
             model=MODEL,
             source=Source.CLI,
-            occurred_at=self.clock(),
+            occurred_at=self.clocks.wall(),
             drop=known[choice.month % len(known)],
             order=0,
             force=choice.which % 2 == 1,
             by="ann",
         )
-        self.people.record([event], self.clock())
+        self.people.record([event], self.clocks.wall())
 
     def _cancel(self, which: int) -> None:
         runs = self.people.live_runs(MODEL)
@@ -302,35 +290,26 @@ class World:
 
     def _jump(self, number: int, seconds: int) -> None:
         self.tally.jumps += 1
-        self.ahead[number] = self.ahead.get(number, timedelta()) + timedelta(seconds=seconds)
+        self.clocks.jump(number % len(self.replicas), seconds)
 
     def _jump_ledger(self, seconds: int) -> None:
         self.tally.ledger_jumps += 1
-        self.ledger_ahead += timedelta(seconds=seconds)
-
-    def pass_time(self, seconds: int) -> None:
-        """Nothing happens for a while."""
-        self.now += timedelta(seconds=seconds)
+        self.clocks.ledger_ahead += timedelta(seconds=seconds)
 
     def take_effect(self, which: int) -> None:
         """A request that somebody gave up on is carried out after all."""
         if not self.wire.late:
             return
         late = self.wire.late.pop(which % len(self.wire.late))
-        self._note_late(late.words)
+        self.note_late(late.words)
         with suppress(PermanentError):  # nobody waits for the answer
             late.effect()
 
-    def _note_late(self, request: str) -> None:
+    def note_late(self, request: str) -> None:
         """It takes effect although whoever made it has given up on it, or may not act any more."""
         self.tally.late_submits += request == "submit"
         self.tally.late_promotions += request == "promote"
         self.tally.late_tags += request == "record_decision"
-
-    def align_clocks(self) -> None:
-        """The wall clocks of all daemons agree again, on the latest: what one of them put off is not put off for the others."""
-        latest = max(self.ahead.values(), default=timedelta())
-        self.ahead = {number: max(latest, timedelta()) for number in range(len(self.replicas))}
 
     def _lose_ledger(self) -> None:
         """The disk is gone; the file is made anew by the next daemon."""
@@ -341,47 +320,3 @@ class World:
         self.database.empty()
         self.log.calls.clear()  # what was told of the old one can be held against nothing any more
         self.tally.lost_ledgers += 1
-
-    # what must hold at the moment of a call
-
-    def _on_ack(self, message: Message) -> None:
-        stored = self.storage.uploads[int(message.attributes["objectGeneration"]) - 1]
-        for invariant, facts in moments.wrong_with_ack(self.database.connection, stored.event_id):
-            self.violate(invariant, facts)
-
-    def _on_call(self, link: str, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
-        base, _, number = link.rpartition(" ")
-        if name == "renew_leases":
-            self._confirmed_at[int(number)] = self.tally.steps
-        if base in DEFERRING and name in DEFERRABLE and not self.tally.ledger_jumps:
-            self._holds("only_holders_act", int(number), f"{name} is begun by")
-        if name == "promote":
-            self._may_promote(int(number), str(arguments[1]), str(named["expected"]))
-
-    def _on_effect(self, link: str, name: str) -> None:
-        base, _, number = link.rpartition(" ")
-        if base == FENCED and name not in READS:
-            self._holds("only_holders_write", int(number), f"{name} is written by")
-        if base in DEFERRING and self._usurper(int(number)):
-            self._note_late(name)
-
-    def _holds(self, invariant: str, number: int, doing: str) -> None:
-        if usurper := self._usurper(number):
-            self.violate(invariant, f"{doing} daemon {number}, the lease is held by {usurper}")
-
-    def _usurper(self, number: int) -> str:
-        """Who holds the lease instead of this daemon, as far as the ledger knows."""
-        replica = self.replicas[number]
-        holder = next((str(row[0]) for row in self.database.quick.look("SELECT holder FROM lease")), "nobody")
-        return holder if replica is not None and replica.holder != holder else ""
-
-    def _may_promote(self, number: int, version: str, expected: str) -> None:
-        """What is recorded while the lease is confirmed, immediately before, comes second, as it does during the call itself."""
-        key = self.registry.key_of(version)
-        if not key or self.registry.aliases.get("champion") == version:
-            return  # it is gone, and will be refused; or it is there already, and the rest is being finished
-        promotion = moments.Promotion(key=key, version=version, expected=expected)
-        is_instant = self._confirmed_at.get(number, self.tally.steps) == self.tally.steps
-        for invariant, facts in moments.wrong_with_promotion(self.database.connection, promotion):
-            if is_instant or invariant not in moments.OVERTAKEN:
-                self.violate(invariant, facts)
