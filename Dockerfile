@@ -8,6 +8,8 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS build
 ARG PIP_NO_INDEX
 ARG PIP_INDEX_URL
+# `vertex` adds what orchestrator.kind = "vertex" needs
+ARG EXTRA
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_FIND_LINKS=/build PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 # a base that has tini already needs no network; its version hardly matters, and an exact one is gone at the next point release
 # hadolint ignore=DL3008
@@ -17,11 +19,11 @@ RUN groupadd --gid 10001 trainer && \
     mkdir --parents /var/lib/trainer && \
     python3 -m venv --without-pip /opt/trainer && \
     python3 -m venv --without-pip /opt/build
-COPY requirements.lock requirements-build.lock wheelhous[e] /build/
+COPY requirements.lock requirements-build.lock requirements-vertex.lock wheelhous[e] /build/
 # what is published as source only becomes a wheel by tools that are locked as well, which stay behind
 RUN python3 -m pip --python /opt/build/bin/python3 install --quiet --require-hashes --requirement /build/requirements-build.lock && \
     python3 -m pip --python /opt/build/bin/python3 wheel --quiet --no-build-isolation --no-deps --require-hashes \
-      --requirement /build/requirements.lock --wheel-dir /build/wheels && \
+      --requirement /build/requirements.lock ${EXTRA:+--requirement "/build/requirements-$EXTRA.lock"} --wheel-dir /build/wheels && \
     python3 -m pip --python /opt/trainer/bin/python3 install --quiet --no-compile --no-deps --no-index /build/wheels/*.whl
 COPY pyproject.toml README.md LICENSE /build/source/
 COPY trainer_daemon /build/source/trainer_daemon

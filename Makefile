@@ -54,14 +54,15 @@ format: setup ## let ruff rewrite what it can
 lock: setup ## resolve the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --extra vertex --group dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --extra vertex $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) pyproject.toml -o requirements-vertex.lock
 	@printf 'hatchling\nsetuptools\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 bench: setup ## measure what README states
 	@$(BIN)/python -m benchmarks
 
-image: setup ## build the container image, print its strict name and size, write its bill of materials; PUSH=1 pushes it
+image: setup ## build the container image, print its strict name and size, write its bill of materials; PUSH=1 pushes it, EXTRA=vertex adds Vertex AI
 	@docker build --quiet --tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
-	  --build-arg CREATED=$$(git log -1 --format=%cI) $(BUILD_ARGS) . >/dev/null
+	  --build-arg EXTRA=$(EXTRA) --build-arg CREATED=$$(git log -1 --format=%cI) $(BUILD_ARGS) . >/dev/null
 	@$(if $(PUSH),docker push --quiet $(IMAGE):$(VERSION) >/dev/null)
 	@docker run --rm --network none --entrypoint python3 $(IMAGE):$(VERSION) \
 	  -c 'from importlib.metadata import distributions as d; print(*sorted(f"{x.name}=={x.version}" for x in d()), sep="\n")' \
@@ -76,6 +77,7 @@ image-test: setup wheelhouse ## run the image hardened, with the demo's drops; n
 wheelhouse: setup ## download what an image build without a package index needs
 	@$(BIN)/python -m pip download --quiet --require-hashes --dest wheelhouse -r requirements.lock
 	@$(BIN)/python -m pip download --quiet --require-hashes --dest wheelhouse -r requirements-build.lock
+	@$(if $(EXTRA),$(BIN)/python -m pip download --quiet --require-hashes --no-deps --dest wheelhouse -r requirements-$(EXTRA).lock)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) var demo-workspace wheelhouse trainer-daemon.cdx.json .pytest_cache .mypy_cache .ruff_cache

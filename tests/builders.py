@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from trainer_daemon.policy.decide import Snapshot
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source, drop_event_id
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Champion, Evaluation, Outcome, Verdict
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.policy.promotion import Decision, PromotionPolicy
@@ -93,6 +94,12 @@ def a_decision(verdict: Verdict = Verdict.PROMOTE, **changes: Any) -> Decision: 
 def a_champion(version: str = "1", **changes: Any) -> Champion:  # noqa: ANN401 - any field
     """The champion, trained on an early month."""
     return replace(Champion(version=version, run_key="c", period="2025-01"), **changes)
+
+
+def an_intervention(kind: Literal["promote", "rollback"] = "rollback", **changes: Any) -> Intervention:  # noqa: ANN401 - any field
+    """Ann wants version 1 instead of version 2."""
+    wish = Intervention(model=MODEL, kind=kind, version="1", replaces="2", by="ann", reason="scores are off", at=NOW)
+    return replace(wish, **changes)
 
 
 def a_snapshot(*runs: Run, **changes: Any) -> Snapshot:  # noqa: ANN401 - any field

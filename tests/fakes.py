@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainer_daemon.adapters.registry.moving import move_champion
+from trainer_daemon.errors import RolledBackError
+from trainer_daemon.policy.marks import ROLLED_BACK_TAG
 from trainer_daemon.policy.observations import Champion, Evaluation, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.ports import RunRequest, Submission
 
@@ -60,6 +62,8 @@ class FakeRegistry:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    cards: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, str] = field(default_factory=dict)
     periods: dict[str, str] = field(default_factory=dict)
     moves: list[tuple[str, str]] = field(default_factory=list)
 
@@ -87,19 +91,35 @@ class FakeRegistry:
             failure=self.failures.get(run_key),
             decided=Verdict(decided["verdict"]) if decided else None,
             decided_run=decided["run"] if decided else "",
+            rolled_back=tags.get(ROLLED_BACK_TAG, ""),
         )
 
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:  # noqa: ARG002 - one model
         """Write tags."""
         self.tags.setdefault(version, {}).update(tags)
 
+    def describe(self, model: str, version: str, card: str) -> None:  # noqa: ARG002 - one model
+        """Write a description."""
+        self.cards[version] = card
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:  # noqa: ARG002 - one model
+        """Keep a page beside an evaluation."""
+        if run_key in self.evaluations:
+            self.reports[run_key] = page
+
     def promote(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
         """Compare and set, by the real protocol."""
         before = self.aliases.get("champion", "")
+        if before == expected != version and (rolled_back := self.tags.get(version, {}).get(ROLLED_BACK_TAG)):
+            raise RolledBackError(rolled_back)
         champion = move_champion(self, version, expected)
         if champion == version != before:
             self.moves.append((before, version))
         return champion
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
+        """The same, for a person."""
+        return move_champion(self, version, expected)
 
     def read(self) -> Mapping[str, str]:
         """All aliases, for the protocol."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trainer_daemon.cli_options import CONFIG, AsJson, By, Config, Model, NeededReason, examples
+from trainer_daemon.cli_options import CONFIG, AsJson, By, Config, Model, NeededReason, OneModel, examples
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, the beginning of its key, or its version.")]
 
@@ -18,8 +18,16 @@ def add_commands(app: typer.Typer) -> None:
         approve
     )
     app.command(epilog=examples(f'reject {name} --reason "the campaign distorts this month"'))(reject)
+    app.command(epilog=examples('promote 7 --force --reason "the campaign is over, this one is right again"'))(promote)
+    app.command(
+        epilog=examples(
+            'rollback --reason "scores are off"              # to the previous champion',
+            'rollback --to 3 --reason "scores are off"',
+        )
+    )(rollback)
     app.command(epilog=examples("history", "history --json | jq '.models[].champions[-1]'"))(history)
     app.command(epilog=examples("replay --policy stricter.toml", "replay --policy stricter.toml --since 2025-01 --json"))(replay)
+    app.command(epilog=examples(f"report {name}", "report 7 --out report.html     # a model version"))(report)
 
 
 def approve(run: RunName, reason: NeededReason, config: Config = CONFIG, *, by: By = "", model: Model = None) -> None:
@@ -43,6 +51,46 @@ def reject(run: RunName, reason: NeededReason, config: Config = CONFIG, *, by: B
     answer(run, Reply(approved=False, by=by, reason=reason), config=config, model=model)
 
 
+def promote(
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Of the model in MLflow.")],
+    reason: NeededReason,
+    config: Config = CONFIG,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Although its run was rejected, or nothing was decided.")] = False,
+    by: By = "",
+    model: OneModel = None,
+    json: AsJson = False,
+) -> None:
+    """Make a version champion, whatever the rules said.
+
+    The daemon carries it out before anything else. Who did it and why is kept in the ledger and on the version.
+    """
+    from trainer_daemon.commands.intervene import Wish, promote
+
+    promote(Wish(version=version, by=by, reason=reason), is_forced=force, config=config, model=model, as_json=json)
+
+
+def rollback(
+    reason: NeededReason,
+    config: Config = CONFIG,
+    *,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="VERSION", min=1, help="Instead of the previous champion.", show_default=False)
+    ] = None,
+    by: By = "",
+    model: OneModel = None,
+    json: AsJson = False,
+) -> None:
+    """Put the previous champion back.
+
+    The daemon carries it out before anything else. The version that is rolled back cannot become champion again by itself,
+    only by `promote --force`; candidates of later runs can. A second rollback goes one champion further back.
+    """
+    from trainer_daemon.commands.intervene import Wish, roll_back
+
+    roll_back(Wish(version=to, by=by, reason=reason), config=config, model=model, as_json=json)
+
+
 def history(config: Config = CONFIG, *, model: Model = None, json: AsJson = False) -> None:
     """Show who was champion from when to when, and why.
 
@@ -51,6 +99,24 @@ def history(config: Config = CONFIG, *, model: Model = None, json: AsJson = Fals
     from trainer_daemon.commands.reigns import history
 
     history(config=config, model=model, as_json=json)
+
+
+def report(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A run, a version, or a drop or a period with one run.")],
+    config: Config = CONFIG,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="[default: the run's name with .html]", show_default=False)
+    ] = None,
+    model: Model = None,
+) -> None:
+    """Write the report of a run as one HTML file.
+
+    Decision and rules, metrics, curves, slices, scores, and all periods. The MLflow run has the same page, report.html.
+    """
+    from trainer_daemon.commands.report import report
+
+    report(what, out=out, config=config, model=model)
 
 
 def replay(

@@ -24,6 +24,13 @@ _SQLITE = "sqlite:///"
 _GOOGLE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _SUBSCRIPTION = re.compile(r"projects/[^/\s]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_GOOGLE_ACCOUNT = re.compile(r"[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com")
+_GOOGLE_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_GOOGLE_LOCATION = re.compile(r"[a-z]+(-[a-z]+)+\d+")
+_GOOGLE_NETWORK = re.compile(r"projects/\d+/global/networks/[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
+LABELS_OF_OURS = "trainer_"
 _STEP = re.compile(r"[a-z][a-z0-9_-]*")
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -168,6 +175,52 @@ def kubernetes_name(value: str) -> str:
     """A name that Kubernetes would take, or empty."""
     if value and not _KUBERNETES_NAME.fullmatch(value):
         _refuse('must be of small letters, digits, "-" and "."')
+    return value
+
+
+def account_name(value: str) -> str:
+    """A service account of Kubernetes or of Google Cloud, or empty."""
+    if "@" in value:
+        if not _GOOGLE_ACCOUNT.fullmatch(value):
+            _refuse("must be the e-mail address of a service account, as in name@project.iam.gserviceaccount.com")
+        return value
+    return kubernetes_name(value)
+
+
+def google_project(value: str) -> str:
+    """The id of a project, or empty."""
+    if value and not _GOOGLE_PROJECT.fullmatch(value):
+        _refuse("must be the id of a project: small letters, digits and hyphens; gcloud projects list shows them")
+    return value
+
+
+def google_location(value: str) -> str:
+    """A region, or empty."""
+    if value and not _GOOGLE_LOCATION.fullmatch(value):
+        _refuse('must be a region such as "europe-west1"')
+    return value
+
+
+def google_network(value: str) -> str:
+    """The full name of a VPC network, or empty."""
+    if value and not _GOOGLE_NETWORK.fullmatch(value):
+        _refuse("must be projects/<number>/global/networks/<name>, with the number of the project, not its id")
+    return value
+
+
+def label_key(value: str) -> str:
+    """A key of a label that is not one of ours."""
+    if not _LABEL_KEY.fullmatch(value):
+        _refuse('must be a label: a small letter, then small letters, digits, "_" and "-", at most 63')
+    if value.startswith(LABELS_OF_OURS):
+        _refuse(f'must not begin with "{LABELS_OF_OURS}", which the daemon\'s own labels do')
+    return value
+
+
+def label_value(value: str) -> str:
+    """A value of a label."""
+    if not _LABEL_VALUE.fullmatch(value):
+        _refuse('must be a value of a label: small letters, digits, "_" and "-", at most 63')
     return value
 
 

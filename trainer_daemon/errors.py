@@ -38,6 +38,10 @@ class PermanentError(TrainerError):
     """The other side refused, and would refuse again."""
 
 
+class RolledBackError(PermanentError):
+    """A person took this version back, so no run may make it champion; the message says who and why."""
+
+
 class StaleStateError(TrainerError):
     """The ledger row is no longer in the state that the decision was made for; somebody else moved it. Look again."""
 

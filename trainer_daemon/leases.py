@@ -226,7 +226,7 @@ class Tenure:
 
 
 class LeaseKeeper:
-    """Two threads: one that asks the ledger, and one that asks nobody and so is never late.
+    """Two threads: one asks the ledger, the other nobody, so that it is never late; where nobody else can be, only the first.
 
     Args:
         leases: What they keep.
@@ -236,7 +236,8 @@ class LeaseKeeper:
 
     def __init__(self, leases: Leases, *, log: FilteringBoundLogger, pulse: Pulse | None = None) -> None:
         self._leases = leases
-        self._loops = (Loop("lease", self._keep, log, pulse), Loop("lease deadline", self._expire, log))
+        keep = Loop("lease", self._keep, log, pulse)
+        self._loops = (keep,) if leases.alone else (keep, Loop("lease deadline", self._expire, log))
 
     @property
     def alive(self) -> bool:

@@ -108,10 +108,25 @@ class MeasuredRegistry:
         with self._meter.call("record_decision"):
             self._registry.record_decision(model, version, tags)
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description."""
+        with self._meter.call("describe"):
+            self._registry.describe(model, version, card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence."""
+        with self._meter.call("keep_report"):
+            self._registry.keep_report(model, run_key, page)
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version, if it still points at the expected one."""
         with self._meter.call("promote"):
             return self._registry.promote(model, version, expected=expected)
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """The same for a person."""
+        with self._meter.call("move_champion"):
+            return self._registry.move_champion(model, version, expected=expected)
 
     def close(self) -> None:
         """Release what the adapter holds."""

@@ -103,11 +103,12 @@ class Observer:
             policy=self._policy,
             runs=runs,
             pending=self._pending(event) if event else None,
+            intervention=self._ledger.next_intervention(name),
             current=self._ledger.current(name, uris) if uris else {},
             bad=self._ledger.bad_drops(name, windows) if windows else frozenset(),
             known_champion=known_champion,
             last_champion=self._last_champion(known_champion),
-            slots=self._slots.free(name) if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
+            slots=self._slots.free(name) if any(run.state is RunState.QUEUED and run.is_ready(now) for run in runs) else 0,
             champion_due=self.champion_due,
         )
 

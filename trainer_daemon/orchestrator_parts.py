@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -11,10 +12,14 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.config_orchestrator import SERVICE_ACCOUNT_TOKEN, OrchestratorSettings
+from trainer_daemon.disk_room import RoomMindingOrchestrator
 from trainer_daemon.ports import Orchestrator
+from trainer_daemon.remote.following import Habits
 
 if TYPE_CHECKING:
     from trainer_daemon.adapters.kubeflow import Connection, Credentials, Login
+    from trainer_daemon.adapters.vertex import VertexApi
+    from trainer_daemon.remote.pipelines import Pipelines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +47,11 @@ def open_orchestrator(settings: OrchestratorSettings, around: Surroundings) -> t
     match settings.kind:
         case "local":
             local = LocalOrchestrator(workspace=around.workspace, compiled=around.compiled, on_end=around.on_end)
-            return local, local.warm
+            return RoomMindingOrchestrator(orchestrator=local, workspace=around.workspace), local.warm
         case "kubeflow":
             return _kubeflow(settings, around), lambda: None
+        case "vertex":
+            return _vertex(settings, around), lambda: None
         case _:
             assert_never(settings.kind)
 
@@ -53,21 +60,79 @@ def _kubeflow(settings: OrchestratorSettings, around: Surroundings) -> Orchestra
     from trainer_daemon.adapters import kubeflow
 
     api = kubeflow.KubeflowApi(kubeflow_connection(settings), log=around.log)
-    adjustments = kubeflow.Adjustments(
-        image=settings.image, caching=settings.caching, cpu=settings.cpu, memory=settings.memory, retries=settings.retries
-    )
-    library = kubeflow.Library(
-        api, compiled=around.compiled, adjustments=adjustments, code_digest=around.code_digest, log=around.log
-    )
+    library = kubeflow.Library(api, _pipelines(settings, around), log=around.log)
     placement = kubeflow.Placement(
         experiment=settings.experiment,
-        run_timeout_s=settings.run_timeout_s,
         pipeline_root=settings.pipeline_root,
         service_account=settings.service_account,
-        link=settings.run_link,
         archive=settings.archive_superseded,
     )
-    return kubeflow.KubeflowOrchestrator(api, library, placement, on_change=around.on_end, clock=around.clock, log=around.log)
+    return kubeflow.KubeflowOrchestrator(
+        api,
+        library,
+        placement,
+        habits=_habits(settings),
+        on_change=around.on_end,
+        clock=around.clock,
+        log=around.log,
+    )
+
+
+def _vertex(settings: OrchestratorSettings, around: Surroundings) -> Orchestrator:
+    from trainer_daemon.adapters import vertex
+
+    workload = vertex.Workload(
+        pipeline_root=settings.pipeline_root,
+        service_account=settings.service_account,
+        network=settings.network,
+        labels=settings.labels,
+    )
+    return vertex.VertexOrchestrator(
+        vertex_api(settings, around.log),
+        _pipelines(settings, around),
+        workload,
+        habits=_habits(settings),
+        on_change=around.on_end,
+        clock=around.clock,
+        log=around.log,
+    )
+
+
+def vertex_api(settings: OrchestratorSettings, log: FilteringBoundLogger, *, timeout_s: float = inf) -> "VertexApi":
+    """The configured location of Vertex AI.
+
+    Args:
+        settings: Which it is.
+        log: Told when the credential is refused.
+        timeout_s: For one call, if that is less than what is configured.
+
+    Raises:
+        ConfigError: Its client is not installed, or there are no credentials.
+    """
+    from trainer_daemon.adapters import vertex
+
+    vertex.require_client()
+    connection = vertex.Connection(
+        project=settings.project,
+        location=settings.location,
+        host=settings.api_host,
+        timeout_s=min(settings.request_timeout_s, timeout_s),
+    )
+    return vertex.VertexApi(connection, vertex.default_credentials(settings.api_host), log=log)
+
+
+def _pipelines(settings: OrchestratorSettings, around: Surroundings) -> "Pipelines":
+    from trainer_daemon.remote.pipelines import Pipelines
+    from trainer_daemon.remote.spec import Adjustments
+
+    adjustments = Adjustments(
+        image=settings.image, caching=settings.caching, cpu=settings.cpu, memory=settings.memory, retries=settings.retries
+    )
+    return Pipelines(compiled=around.compiled, adjustments=adjustments, code_digest=around.code_digest, log=around.log)
+
+
+def _habits(settings: OrchestratorSettings) -> Habits:
+    return Habits(run_timeout_s=settings.run_timeout_s, link=settings.run_link)
 
 
 def kubeflow_connection(settings: OrchestratorSettings) -> "Connection":

@@ -121,12 +121,14 @@ class RunRequest:
         pipeline: `training`, `evaluation`, `hello` or the path of a compiled pipeline.
         parameters: Root parameters of the pipeline; those it does not declare are left out.
         timeout_s: The run is ended as failed after so long.
+        circumstances: Names of the parameters that may be others when the same run is submitted again.
     """
 
     name: str
     pipeline: str
     parameters: Mapping[str, Any]
     timeout_s: float
+    circumstances: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,12 @@ class Registry(Protocol):
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Write the decision on the version as tags; writing the same again is no error."""
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description, in place of the one it has."""
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence of this run, in place of the one there; nothing happens when the run left none."""
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version and `previous-champion` at `expected`, if the champion still is `expected`.
 
@@ -192,7 +200,13 @@ class Registry(Protocol):
 
         Returns:
             The champion's version afterwards: `version` when it was moved now or before, otherwise whoever is champion.
+
+        Raises:
+            RolledBackError: A person took this version back, and it is not champion.
         """
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """As `promote`, for a person: also to a version that was rolled back."""
 
     def close(self) -> None:
         """Release what the adapter holds."""

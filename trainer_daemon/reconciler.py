@@ -19,12 +19,12 @@ and its ledger write matters:
   again, and nobody else's hand is suspected. A champion that is neither means that somebody else moved it: the evidence is
   stale, evaluate again.
 * tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
+* alias moved for a person, then written down: what was asked for waits until then, see `intervening`.
 
 Writing the ledger first instead would lose the effect in the same crash. Every ledger write names the state and attempt
 it was decided for and must hit exactly one row; if it does not, somebody else moved the run: look again.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,18 +34,25 @@ from typing import Any, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.ledger import Change, Ledger
-from trainer_daemon.errors import PermanentError, StaleStateError
+from trainer_daemon.errors import PermanentError, RolledBackError, StaleStateError
+from trainer_daemon.intervening import Intervener
 from trainer_daemon.observer import Observer, Slots
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
+from trainer_daemon.policy.answers import barred
 from trainer_daemon.policy.decide import decide
-from trainer_daemon.policy.observations import Champion, Verdict
+from trainer_daemon.policy.interventions import Dismiss, Intervene
+from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
+from trainer_daemon.recording import Recorder
 from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
+
+_CIRCUMSTANCES = frozenset({"champion_version", "champion_schema", "drops"})
+"""Who is champion by now, and which upload of the same bytes is read: a crash later both may be others. The key stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,8 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
+        self._recorder = Recorder(metric=model.policy.promotion.metric, ledger=ledger, registry=registry, log=self._log)
+        self._intervener = Intervener(ledger, registry, self._recorder, self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
         )
@@ -112,9 +121,7 @@ class Reconciler:
         except StaleStateError as exc:
             self._log.info("decision_outdated", reason=str(exc))
         except PermanentError as exc:
-            if not isinstance(action, Submit | Promote | Reject):
-                raise
-            self._fail(action.run, str(exc), now)
+            self._refused(action, exc, now)
         return None
 
     def perform(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one arm per action
@@ -136,6 +143,10 @@ class Reconciler:
                 self._log.info("run_queued", run=run.name, drop=run.drop.ref, reason=action.why)
             case NoteChampion():
                 self._note_champion(action, now)
+            case Intervene():
+                self._intervener.intervene(action, now)
+            case Dismiss():
+                self._intervener.dismiss(action, now)
             case Submit():
                 self._submit(action, now)
             case Condemn():
@@ -202,10 +213,20 @@ class Reconciler:
         else:
             log.info("run_submitted")
 
-    def _fail(self, run: Run, reason: str, now: datetime) -> None:
-        """The other side refused, and would refuse again: the run ends, the next one goes on."""
-        self._ledger.advance(run, RunState.FAILED, why=reason, now=now, change=Change(error=reason, final=True))
-        self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=reason)
+    def _refused(self, action: Action, error: PermanentError, now: datetime) -> None:
+        """The other side refused, and would refuse again: what was tried ends, the next one goes on."""
+        match action:
+            case Promote(run=run, decision=decided) if isinstance(error, RolledBackError):
+                decision = barred(decided, str(error))
+                self._reject(Reject(run=run, decision=decision, why=decision.reasons[0]), now)
+            case Submit(run=run) | Promote(run=run) | Reject(run=run):
+                change = Change(error=str(error), final=True)
+                self._ledger.advance(run, RunState.FAILED, why=str(error), now=now, change=change)
+                self._log.error("run_failed", run=run.name, drop=run.drop.ref, attempt=run.attempt, reason=str(error))
+            case Intervene(intervention=wish):
+                self._intervener.dismiss(Dismiss(intervention=wish, why=str(error)), now)
+            case _:
+                raise error
 
     def _request(self, run: Run, champion: Champion | None) -> RunRequest:
         """A run that has its model version already only needs its evidence again."""
@@ -222,7 +243,13 @@ class Reconciler:
             **again,
         }
         pipeline = "evaluation" if again else self._model.pipeline
-        return RunRequest(name=run.name, pipeline=pipeline, parameters=parameters, timeout_s=self._model.run_timeout_s)
+        return RunRequest(
+            name=run.name,
+            pipeline=pipeline,
+            parameters=parameters,
+            timeout_s=self._model.run_timeout_s,
+            circumstances=_CIRCUMSTANCES,
+        )
 
     def _end(self, action: End, now: datetime) -> None:
         run = action.run
@@ -232,29 +259,25 @@ class Reconciler:
             # it is only put out of sight
             with suppress(PermanentError):
                 self._orchestrator.archive(run.name)
-        self._mark(run, action.to)
+        self._recorder.tag_ending(run, action.to)
         change = Change(error=action.why, reopen_event=action.again, keep_events=action.passed_over)
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
         self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)
 
-    def _mark(self, run: Run, ending: RunState) -> None:
-        """What an earlier attempt left on the version of a run that ends undecided is true no longer."""
-        if run.model_version:
-            # a version that is gone needs no mark
-            with suppress(PermanentError):
-                self._registry.record_decision(run.model, run.model_version, {"validation_status": ending.lower()})
-
     def _advance(self, action: Advance, now: datetime) -> None:
         run = action.run
         if action.to in {RunState.SUPERSEDED, RunState.CANCELED, RunState.QUARANTINED}:
-            self._mark(run, action.to)
+            self._recorder.tag_ending(run, action.to)
+        if run.decision is not None and action.to in {RunState.AWAITING_APPROVAL, RunState.PROMOTED}:
+            self._recorder.tell(run, run.decision, action.to, now=now, why=action.why)
         change = Change(
             error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
-            extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
+            # it did not fail, or not through its own fault, so it costs none
+            extra_attempt=action.excused or (action.next_attempt and run.state is not RunState.FAILED),
             is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
@@ -268,7 +291,7 @@ class Reconciler:
                 log.info("run_trained", model_version=action.outcome.version if action.outcome else None)
             case RunState.QUARANTINED:
                 log.error("drop_quarantined")
-            case RunState.FAILED if run.attempt < run.attempts_max:
+            case RunState.FAILED if action.excused or run.attempt < run.attempts_max:
                 log.warning("run_failed", attempts_max=run.attempts_max)
             case RunState.FAILED:
                 log.error("run_failed", attempts_max=run.attempts_max)
@@ -292,12 +315,13 @@ class Reconciler:
         run, decision = action.run, action.decision
         if not action.has_moved:
             self._require_wanted(run)
-        self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
         if not (action.has_moved or self._move_champion(run, decision)):
             return
         found = self._registry.champion(run.model)
         is_there = found is not None and found.version == decision.candidate_version
         ours = found if found and is_there else Champion(version=decision.candidate_version, run_key=run.key, period=run.period)
+        self._recorder.tell(run, decision, RunState.PROMOTED, now=now, why=action.why)
         self._ledger.promoted(run, ours, why=action.why or "; ".join(decision.reasons), now=now)
         self._log.info(
             "candidate_promoted",
@@ -331,8 +355,8 @@ class Reconciler:
 
     def _reject(self, action: Reject, now: datetime) -> None:
         run, decision = action.run, action.decision
-        if decision.candidate_version:
-            self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
+        self._recorder.tell(run, decision, RunState.REJECTED, now=now, why=action.why)
         why = action.why or "; ".join(decision.reasons)
         self._ledger.advance(run, RunState.REJECTED, why=why, now=now, change=Change(error=action.why or None))
         self._log.info(
@@ -343,13 +367,3 @@ class Reconciler:
             champion_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
-
-
-def decision_tags(run: Run, decision: Decision) -> dict[str, str]:
-    """What a model version says of its own decision."""
-    approved = decision.verdict is Verdict.PROMOTE
-    rules = [
-        {"rule": outcome.rule, "result": outcome.result.value, "sentence": outcome.sentence} for outcome in decision.outcomes
-    ]
-    document = {"verdict": decision.verdict.value, "run": run.name, "champion_version": decision.champion_version, "rules": rules}
-    return {"validation_status": "approved" if approved else "rejected", "trainer.decision": json.dumps(document)}

@@ -36,8 +36,10 @@ def _mlflow(tracking_uri: str) -> Callable[[], None] | None:
 
 def _orchestrator(settings: OrchestratorSettings) -> Callable[[], None] | None:
     """By a connection of its own: that of the loops may be waiting for an answer."""
-    if settings.kind != "kubeflow":
+    if settings.kind == "local":
         return None
+    if settings.kind == "vertex":  # that it answers is enough; who we are is asked by every call of a run
+        return partial(require_answer, settings.api_host, timeout_s=TIMEOUT_S)
     from trainer_daemon.adapters.kubeflow import KubeflowApi
 
     connection = replace(kubeflow_connection(settings), timeout_s=min(TIMEOUT_S, settings.request_timeout_s))

@@ -14,6 +14,7 @@ from tests.emulators.kfp_server import KfpServer
 from tests.emulators.postgres import PostgresServer
 from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
+from tests.emulators.vertex_server import VertexServer
 from trainer_daemon.adapters.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Server = TypeVar("Server", PubSubServer, GcsServer)
 MakePubSub = Callable[..., PubSubServer]
 MakeGoogleCloud = Callable[..., GoogleCloud]
 MakeKfpServer = Callable[..., KfpServer]
+MakeVertexServer = Callable[[], VertexServer]
 
 
 @pytest.fixture(scope="session")
@@ -147,6 +149,29 @@ def make_kfp_server(tmp_path: Path) -> Iterator[MakeKfpServer]:
 def kfp_server(make_kfp_server: MakeKfpServer) -> KfpServer:
     """The test's own Kubeflow Pipelines server, for one user, without faults, that lets anybody in."""
     return make_kfp_server()
+
+
+@pytest.fixture
+def make_vertex_server(tmp_path: Path) -> Iterator[MakeVertexServer]:
+    """Start the test's own Vertex AI server."""
+    made: list[VertexServer] = []
+
+    def make() -> VertexServer:
+        folder = tmp_path / f"vertex-server-{len(made)}"
+        folder.mkdir()
+        made.append(VertexServer(folder))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def vertex_server(make_vertex_server: MakeVertexServer) -> VertexServer:
+    """The test's own Vertex AI server, without faults."""
+    return make_vertex_server()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ T = TypeVar("T")
 Connect = Callable[[], Orchestrator]
 
 
-def eventually(look: Callable[[], T | None], *, within_s: float = 30.0) -> T:
+def eventually(look: Callable[[], T | None], *, within_s: float = 90.0) -> T:
     """Look again until there is something to see."""
     deadline = time.monotonic() + within_s
     while not (seen := look()):
@@ -34,7 +34,7 @@ def eventually(look: Callable[[], T | None], *, within_s: float = 30.0) -> T:
 
 def compile_probes(out: Path) -> Path:
     """Compile the test pipelines in a child, since kfp changes the process that imports it."""
-    subprocess.run([sys.executable, "-m", "tests.integration.orchestrator_pipelines", str(out)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "tests.integration.orchestrator_pipelines", str(out)], check=True, timeout=250)
     return out
 
 
@@ -66,7 +66,7 @@ def a_request(probe: Probe, name: str = RUN, **changes: Any) -> RunRequest:  # n
     return RunRequest(name=name, parameters=parameters, **fields)
 
 
-def outcome(orchestrator: Orchestrator, name: str, *, within_s: float = 30.0) -> Observation:
+def outcome(orchestrator: Orchestrator, name: str, *, within_s: float = 90.0) -> Observation:
     """Wait for the run to be over."""
     return eventually(lambda: _over(orchestrator.observe([name])[name]), within_s=within_s)
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from trainer_daemon.errors import RolledBackError
 from trainer_daemon.policy.observations import Failure, Verdict
 from trainer_daemon.ports import Registry
 
@@ -41,6 +42,12 @@ class Author(Protocol):
 
     def tags(self, model: str, version: str) -> Mapping[str, str]:
         """The tags of a version."""
+
+    def description(self, model: str, version: str) -> str:
+        """The description of a version."""
+
+    def report(self, model: str, run_key: str) -> str:
+        """The report that is kept of a run, empty when none is."""
 
 
 def an_evaluation(run_key: str = KEY, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -137,6 +144,29 @@ class RegistryContract:
         seen = registry.outcome(model, KEY)
         assert (seen.decided, seen.decided_run) == (Verdict.REJECT, "churn-2025-03-aa-1")
 
+    def test_version_says_what_it_was_last_told_to_say(self, registry: Registry, author: Author, model: str) -> None:
+        """The description is that of now, however often it was written."""
+        version = author.register(model, Left())
+        for card in ("Rejected.", "Promoted: ü, <b>, 'quoted'.\n\n- why"):
+            registry.describe(model, version, card)
+        assert author.description(model, version) == "Promoted: ü, <b>, 'quoted'.\n\n- why"
+
+    def test_report_is_kept_beside_the_evidence_of_its_run(self, registry: Registry, author: Author, model: str) -> None:
+        """In place of the one that is there; another run's stays what it was."""
+        author.leave(model, Left(evaluation=an_evaluation()))
+        author.leave(model, Left(run_key=OTHER_KEY, evaluation=an_evaluation(OTHER_KEY)))
+        registry.keep_report(model, OTHER_KEY, "<p>other</p>")
+        for page in ("<p>undecided</p>", "<p>rejected: ü</p>" + " " * 100_000):
+            registry.keep_report(model, KEY, page)
+        assert author.report(model, KEY) == "<p>rejected: ü</p>" + " " * 100_000
+        assert author.report(model, OTHER_KEY) == "<p>other</p>"
+
+    def test_report_of_a_run_that_left_nothing_is_no_error(self, registry: Registry, author: Author, model: str) -> None:
+        """There is nothing to keep it beside."""
+        author.leave(model, Left())
+        registry.keep_report(model, "e" * 64, "<p>nobody's</p>")
+        assert author.report(model, KEY) == ""
+
     def test_first_champion_has_no_predecessor(self, registry: Registry, author: Author, model: str) -> None:
         """Promotion against nobody sets one alias."""
         version = author.register(model, Left())
@@ -194,6 +224,27 @@ class RegistryContract:
         version = author.register(model, Left())
         assert registry.promote(model, version, expected="7") == ""
         assert author.alias(model, "champion") == ""
+
+    def test_version_that_a_person_took_back_is_refused_to_runs(self, registry: Registry, author: Author, model: str) -> None:
+        """With the sentence that is on it; no alias moves."""
+        first, second = _two_versions(author, model)
+        registry.record_decision(model, second, {"trainer.rolled_back": "rolled back by ann: scores are off"})
+        with pytest.raises(RolledBackError, match=r"^rolled back by ann: scores are off$"):
+            registry.promote(model, second, expected=first)
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (first, "")
+        assert registry.outcome(model, OTHER_KEY).rolled_back == "rolled back by ann: scores are off"
+        assert registry.outcome(model, KEY).rolled_back == ""
+
+    def test_person_moves_the_champion_back_and_forth(self, registry: Registry, author: Author, model: str) -> None:
+        """Also to what was taken back; when the mark is emptied, a run may as well."""
+        first, second = _two_versions(author, model)
+        registry.record_decision(model, second, {"trainer.rolled_back": "rolled back by ann: scores are off"})
+        assert registry.move_champion(model, second, expected=first) == second
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
+        assert registry.move_champion(model, first, expected=second) == first
+        assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (first, second)
+        registry.record_decision(model, second, {"trainer.rolled_back": ""})
+        assert registry.promote(model, second, expected=first) == second
 
 
 def _two_versions(author: Author, model: str) -> tuple[str, str]:

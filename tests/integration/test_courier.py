@@ -219,8 +219,8 @@ def test_event_that_was_sent_and_not_marked_comes_again_with_its_id(office: Offi
     office.promote()
 
     class Mortal(Outbox):
-        def delivered(self, letter: Letter, now: datetime) -> None:  # noqa: ARG002 - as the outbox has it
-            raise InterruptedError
+        def delivered(self, letter: Letter, now: datetime) -> None:
+            raise InterruptedError(letter, now)
 
     courier._outbox = Mortal(office.story.ledger._engine, office.story.ledger._reads)
     with pytest.raises(InterruptedError):

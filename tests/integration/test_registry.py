@@ -74,6 +74,11 @@ class MlflowAuthor:
         tags = {"trainer.run_key": left.run_key, "trainer.period": left.period, "validation_status": "pending"}
         return str(self._act("register", model=model, run_id=run_id, tags=tags))
 
+    def rewrite(self, model: str, left: Left) -> None:
+        """The evaluation of another attempt."""
+        files = {"evaluation.json": json.dumps(left.evaluation)}
+        self._act("rewrite", model=model, run_key=left.run_key, files=files)
+
     def fail_with(self, model: str, tag: str) -> None:
         """An MLflow run whose failure tag is some text."""
         tags = {"trainer.run_key": KEY, "trainer.failure": tag}
@@ -91,6 +96,14 @@ class MlflowAuthor:
         """The tags of a version."""
         tags: dict[str, str] = self._act("tags", model=model, version=version)
         return tags
+
+    def description(self, model: str, version: str) -> str:
+        """The description of a version."""
+        return str(self._act("description", model=model, version=version))
+
+    def report(self, model: str, run_key: str) -> str:
+        """The report of a run."""
+        return str(self._act("report", model=model, run_key=run_key))
 
 
 class FakeAuthor:
@@ -126,6 +139,16 @@ class FakeAuthor:
         """The tags of a version."""
         del model
         return self._registry.tags[version]
+
+    def description(self, model: str, version: str) -> str:
+        """The description of a version."""
+        del model
+        return self._registry.cards.get(version, "")
+
+    def report(self, model: str, run_key: str) -> str:
+        """The report of a run."""
+        del model
+        return self._registry.reports.get(run_key, "")
 
 
 @pytest.fixture(scope="session")

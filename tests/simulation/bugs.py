@@ -14,7 +14,9 @@ from trainer_daemon.intake import Intake, Listing
 from trainer_daemon.leases import Leases
 from trainer_daemon.policy.actions import Action, Doom, End, Judge, Promote
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, Source
+from trainer_daemon.policy.interventions import Intervene
 from trainer_daemon.policy.leases import Lease
+from trainer_daemon.policy.marks import ROLLED_BACK_TAG
 from trainer_daemon.policy.observations import Champion, Outcome, Phase, Verdict
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Delivery, RunRequest, Submission
@@ -120,6 +122,36 @@ class RemembersChampion(Reconciler):
 
     def look_at_champion(self) -> None:
         """It was asked before."""
+
+
+class WritesInterventionFirst(Reconciler):
+    """Writes down that an operator was obeyed before the alias has moved."""
+
+    def perform(self, action: Action, now: datetime) -> None:
+        """Obey afterwards."""
+        if not isinstance(action, Intervene):
+            super().perform(action, now)
+            return
+        wish = action.intervention
+        self._ledger.intervened(wish, Champion(version=wish.version), replaced=action.expected, now=now)
+        self._registry.move_champion(wish.model, wish.version, expected=action.expected)
+
+
+class ForgetsWhatWasTakenBack(SimulatedRegistry):
+    """Does not know the mark on a version that a person rolled back."""
+
+    def outcome(self, model: str, run_key: str) -> Outcome:
+        """Without it."""
+        return replace(super().outcome(model, run_key), rolled_back="")
+
+    def promote(self, model: str, version: str, *, expected: str) -> str:
+        """Without looking at it."""
+        mark = self.tags.get(version, {}).pop(ROLLED_BACK_TAG, "")
+        try:
+            return super().promote(model, version, expected=expected)
+        finally:
+            if mark:
+                self.tags[version][ROLLED_BACK_TAG] = mark
 
 
 class RenamesEvents(SimulatedLedger):
@@ -253,6 +285,11 @@ BUGS: tuple[Bug, ...] = (
     Bug(makers=Makers(reconciler=PromotesUnwritten), breaks=frozenset({"promotions_are_decided_first"}), histories=20),
     Bug(makers=Makers(reconciler=NeverLooksAgain), breaks=frozenset(_PROMOTIONS), histories=100),
     Bug(makers=Makers(reconciler=RemembersChampion), breaks=frozenset({"alias_and_ledger_agree"}), histories=100),
+    Bug(
+        makers=Makers(reconciler=WritesInterventionFirst),
+        breaks=frozenset({*_CHAMPIONS, "operators_are_asked_first", "operators_are_heard_once"}),
+        histories=50,
+    ),
     Bug(makers=Makers(ledger=RenamesEvents), breaks=frozenset(_EVENTS), histories=20),
     Bug(
         makers=Makers(ledger=ForgetsCorrections),

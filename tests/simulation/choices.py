@@ -23,6 +23,8 @@ class Kind(StrEnum):
     CHAMPION_DELETED = "somebody deletes the champion"
     OPERATOR_TRIGGERS = "an operator asks for month {month}, {forced}"
     OPERATOR_CANCELS = "an operator cancels live run {which}"
+    OPERATOR_PROMOTES = "an operator promotes version {which} by force"
+    OPERATOR_ROLLS_BACK = "an operator rolls the champion back"
     MESSAGE_DELIVERED = "message {which} of those that wait is delivered"
     MESSAGES_EXPIRE = "the leases of all messages that nobody acknowledged expire"
     ACKED_REDELIVERED = "message {which} of those that were acknowledged comes again"

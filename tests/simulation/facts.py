@@ -52,6 +52,14 @@ class Reign(NamedTuple):
     cause: str
 
 
+class Wanted(NamedTuple):
+    """A row of table `intervention`."""
+
+    kind: str
+    version: str
+    outcome: str
+
+
 class Line(NamedTuple):
     """A log line: its event, and the run or the drop's event that it is about."""
 
@@ -77,6 +85,7 @@ class Facts:
     moves: list[Move]
     decided: set[tuple[str, str]]
     reigns: list[Reign]
+    wanted: list[Wanted]
     lines: list[Line]
     storage: Storage
     mail: Mail
@@ -97,6 +106,7 @@ def gather(world: World) -> Facts:
         moves=[Move(*row) for row in _rows(ledger, ", ".join(Move._fields), "transition", order="id")],
         decided=set(ledger.execute("SELECT champion_version, candidate_version FROM decision WHERE verdict = 'promote'")),
         reigns=[Reign(*row) for row in _rows(ledger, "version, cause", "champion", order="id")],
+        wanted=[Wanted(*row) for row in _rows(ledger, ", ".join(Wanted._fields), "intervention", order="id")],
         lines=[Line(*(str(call.kwargs.get(name, "")) for name in Line._fields)) for call in world.log.calls],
         storage=world.storage,
         mail=world.mail,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from tests.simulation import operators
 from tests.simulation.facts import Facts, RunRow
 from tests.simulation.storage import Stored
 from trainer_daemon.policy.runs import MOVES, RunState
@@ -170,8 +171,32 @@ def promotions_are_moves(facts: Facts) -> Iterator[str]:
     rest = iter(moved)
     if not all(version in rest for version in promoted if version not in hands):
         yield f"promoted were {promoted}, moved were {moved}, by hand {facts.registry.by_hand}"
-    if len(moved) - len(promoted) > len(facts.registry.by_hand):
+    if len(moved) - len(promoted) > len(facts.registry.by_hand) + len(facts.registry.asked):
         yield f"moved were {moved}, the ledger knows only of {promoted}"
+
+
+def what_was_taken_back_stays_away(facts: Facts) -> Iterator[str]:
+    """A version that a person rolled back is champion again only by a person's doing."""
+    if facts.tally.late_promotions or facts.tally.late_tags:
+        return  # a request of before the rollback
+    done = [(wish.kind, wish.version) for wish in facts.wanted if wish.outcome == "done" and not facts.tally.lost_ledgers]
+    for version in operators.brought_back(facts.registry, done):
+        yield f"version {version} was rolled back, and a run made it champion again: {facts.registry.story}"
+
+
+def operators_are_heard_once(facts: Facts) -> Iterator[str]:
+    """What they asked for is carried out or refused, once, and told."""
+    if facts.tally.lost_ledgers:
+        return
+    if len(facts.wanted) != len(facts.registry.asked) or any(wish.outcome == "pending" for wish in facts.wanted):
+        yield f"asked for was {facts.registry.asked}, recorded is {facts.wanted}"
+    done = [wish.version for wish in facts.wanted if wish.outcome == "done"]
+    reigns = [reign.version for reign in facts.reigns if reign.cause in {"forced", "rollback"}]
+    if done != reigns:
+        yield f"carried out was {done}, champion for a person became {reigns}"
+    told = sum(line.event in {"champion_rolled_back", "champion_promoted_by_operator"} for line in facts.lines)
+    if not len(done) - facts.lines_lost <= told <= len(done):
+        yield f"{len(done)} were carried out, {told} lines tell of one"
 
 
 def transitions_follow_moves(facts: Facts) -> Iterator[str]:
@@ -207,6 +232,7 @@ def tags_agree(facts: Facts) -> Iterator[str]:
     """A version says of itself what the ledger says of its run (G5)."""
     if facts.tally.late_tags or facts.tally.lost_ledgers:
         return
+    intervened = {version for wish in facts.registry.asked for version in (wish.version, wish.replaces)}
     wanted = {"PROMOTED": "approved", "REJECTED": "rejected", "SUPERSEDED": "superseded", "CANCELED": "canceled"}
     for run in facts.runs.values():
         version = facts.registry.versions.get(run.key, "")
@@ -214,6 +240,8 @@ def tags_agree(facts: Facts) -> Iterator[str]:
         if version and status is not None and run.state in wanted and status != wanted[run.state]:
             if run.state == "PROMOTED" and version in facts.registry.by_hand:
                 continue
+            if run.state in {"SUPERSEDED", "CANCELED"} and version in intervened:
+                continue  # a person's word about the version outlives the end of its run
             yield f"run {_shown(run)} is {run.state}, its version {version} is {status}"
 
 
@@ -243,6 +271,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     nobody_is_suspected_falsely,
     promotions_replace_whom_they_were_decided_against,
     promotions_are_moves,
+    what_was_taken_back_stays_away,
+    operators_are_heard_once,
     transitions_follow_moves,
     every_change_has_one_line,
     tags_agree,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
+from tests.simulation import operators
 from tests.simulation.choices import JUMPS_S, LINKS, MONTHS, PASSES_S, Choice, Fault, Kind, Setting, Trouble
 from tests.simulation.world import DAEMONS, World
 
@@ -28,7 +29,8 @@ _DELICATE = """
     SELECT 1 FROM run r WHERE r.ending <> '' AND r.state IN ('QUEUED', 'RUNNING', 'TRAINED')
         OR r.state = 'TRAINED' AND EXISTS (SELECT 1 FROM decision d WHERE d.run_key = r.key AND d.attempt = r.attempt)
         OR r.state IN ('RUNNING', 'TRAINED') AND EXISTS (
-            SELECT 1 FROM run_drop u JOIN current_drop c ON c.uri = u.uri AND c.checksum <> u.checksum WHERE u.run_key = r.key)"""
+            SELECT 1 FROM run_drop u JOIN current_drop c ON c.uri = u.uri AND c.checksum <> u.checksum WHERE u.run_key = r.key)
+    UNION ALL SELECT 1 FROM intervention WHERE outcome = 'pending'"""
 NESTED = (Kind.UPLOAD, Kind.UPLOAD, Kind.LISTEN, Kind.LIST, Kind.OPERATOR_CANCELS, Kind.ALIAS_MOVED, Kind.RUN_PROGRESSES)
 TAKEN_OVER = (Kind.RECONCILE, Kind.RECONCILE, Kind.RECONCILE, Kind.RUN_PROGRESSES, Kind.LIST, Kind.UPLOAD, Kind.OPERATOR_CANCELS)
 TAKEN_OVER_MAX = 12
@@ -48,7 +50,9 @@ class Scheduler:
         self._steps = self._random.randint(STEPS_MIN, STEPS_MAX)
         self._fault_rate = self._random.choice(FAULT_RATES)
         self._troubles = self._some(Trouble) or [Trouble.CRASH_AFTER]
-        self._kinds = ALWAYS | set(self._some(kind for kind in Kind if kind not in ALWAYS))
+        self._kinds = (
+            ALWAYS | set(self._some(kind for kind in Kind if kind not in ALWAYS | operators.KINDS)) | operators.kinds(seed)
+        )
         if self._random.random() > LOST_LEDGERS:
             self._kinds -= {Kind.LEDGER_LOST}
         self.setting = self._setting(replicas)
@@ -85,7 +89,7 @@ class Scheduler:
         return max(self._fault_rate, DELICATE_RATE) if self._is_delicate(kind, world) else self._fault_rate
 
     def _is_delicate(self, kind: Kind, world: World) -> bool:
-        """Whether this step is about to promote something, or to end it."""
+        """Whether this step is about to promote something, for a person too, or to end it."""
         return kind is Kind.RECONCILE and bool(world.database.quick.look(_DELICATE))
 
     def _choice(self, kind: Kind, world: World) -> Choice:
@@ -149,6 +153,7 @@ def _weights(world: World) -> dict[Kind, float]:
         Kind.CHAMPION_DELETED: 0.7 * ("champion" in registry.aliases),
         Kind.OPERATOR_TRIGGERS: 1.5,
         Kind.OPERATOR_CANCELS: 1.5,
+        **operators.weights(registry),
         Kind.MESSAGE_DELIVERED: 12 * bool(mail.waiting and mail.streams),
         Kind.MESSAGES_EXPIRE: 2 * bool(mail.leased),
         Kind.ACKED_REDELIVERED: 1 * bool(mail.acked),

@@ -1,6 +1,7 @@
 """Orchestrator and registry of a simulated history, with the pipelines that run on the one and write into the other."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,8 @@ from tests.fakes import FakeOrchestrator, FakeRegistry
 from tests.simulation.choices import MONTHS
 from tests.simulation.storage import Storage
 from trainer_daemon.errors import PermanentError
+from trainer_daemon.policy.interventions import Intervention
+from trainer_daemon.policy.marks import ROLLED_BACK_TAG
 from trainer_daemon.policy.observations import Evaluation, Failure, Phase
 from trainer_daemon.ports import RunRequest, Submission
 
@@ -24,6 +27,8 @@ class SimulatedRegistry(FakeRegistry):
         by_hand: Versions that somebody pointed the alias to; empty for somebody who took it away.
         deleted: Versions that are gone.
         created: How many versions were made for each run key.
+        asked: What operators wanted of the champion.
+        story: Who moved the alias from where to where: a `run`, an `operator` or a `hand`; and what was marked as taken back.
     """
 
     losses: dict[str, float] = field(default_factory=dict)
@@ -31,6 +36,8 @@ class SimulatedRegistry(FakeRegistry):
     deleted: set[str] = field(default_factory=set)
     created: Counter[str] = field(default_factory=Counter)
     numbers: int = 0
+    asked: list[Intervention] = field(default_factory=list)
+    story: list[tuple[str, str, str]] = field(default_factory=list)
 
     def register(self, run_key: str, period: str) -> str:
         """As step `register_model` does: search by run key, else create."""
@@ -50,14 +57,40 @@ class SimulatedRegistry(FakeRegistry):
         if version not in self.versions.values():
             message = f"version {version} does not exist"
             raise PermanentError(message)
-        return super().promote(model, version, expected=expected)
+        before = self.aliases.get("champion", "")
+        champion = super().promote(model, version, expected=expected)
+        self._tell("run", before)
+        return champion
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """The same, for a person."""
+        if version not in self.versions.values():
+            message = f"version {version} does not exist"
+            raise PermanentError(message)
+        before = self.aliases.get("champion", "")
+        champion = super().move_champion(model, version, expected=expected)
+        self._tell("operator", before)
+        return champion
+
+    def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Write tags."""
+        super().record_decision(model, version, tags)
+        if tags.get(ROLLED_BACK_TAG):
+            self.story.append(("mark", "", version))
+
+    def _tell(self, who: str, before: str) -> None:
+        now = self.aliases.get("champion", "")
+        if now != before:
+            self.story.append((who, before, now))
 
     def move_by_hand(self, which: int) -> None:
         """Somebody points the alias to one of the versions, or registers one of their own for it."""
         known = sorted(self.versions.values(), key=int)
         version = known[which % (len(known) + 1)] if which % (len(known) + 1) < len(known) else self._foreign()
+        before = self.aliases.get("champion", "")
         self.aliases["champion"] = version
         self.by_hand.append(version)
+        self._tell("hand", before)
 
     def delete_champion(self) -> None:
         """Its version goes, and the alias with it."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tests.simulation import moments
+from tests.simulation import moments, operators
 from tests.simulation.replica import FENCED
 from tests.simulation.wire import DEFERRABLE, DEFERRING, READS
 from trainer_daemon.policy.notifications import Message
@@ -35,6 +35,9 @@ class Watch:
             self._confirmed_at[int(number)] = self._world.tally.steps
         if base in DEFERRING and name in DEFERRABLE and not self._world.tally.ledger_jumps:
             self._holds("only_holders_act", int(number), f"{name} is begun by")
+        if name == "move_champion":
+            for invariant, facts in operators.wrong_with_move(self._world.database.connection, str(arguments[1])):
+                self._world.violate(invariant, facts)
         if name == "promote":
             self._may_promote(int(number), str(arguments[1]), str(named["expected"]))
 

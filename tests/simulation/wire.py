@@ -16,7 +16,7 @@ READS = frozenset(
 )
 """Calls that only ask."""
 DEFERRING = frozenset({"daemon-orchestrator", "daemon-registry"})
-DEFERRABLE = frozenset({"submit", "cancel", "promote", "record_decision"})
+DEFERRABLE = frozenset({"submit", "cancel", "promote", "move_champion", "record_decision"})
 """Requests to services that may be carried out although the caller has given up on them."""
 
 

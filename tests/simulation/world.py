@@ -10,7 +10,7 @@ from itertools import chain
 
 from structlog.testing import CapturingLogger
 
-from tests.simulation import moments
+from tests.simulation import moments, operators
 from tests.simulation.choices import JUMPS_S, LINKS, NOTIFIED, PASSES_S, Choice, Kind, Setting
 from tests.simulation.clocks import Clocks
 from tests.simulation.ledger import SimulatedLedger, database
@@ -220,6 +220,8 @@ class World:
             Kind.CHAMPION_DELETED: self.registry.delete_champion,
             Kind.OPERATOR_TRIGGERS: lambda: self._trigger(choice),
             Kind.OPERATOR_CANCELS: lambda: self._cancel(which),
+            Kind.OPERATOR_PROMOTES: lambda: self._intervene(choice),
+            Kind.OPERATOR_ROLLS_BACK: lambda: self._intervene(choice),
             Kind.MESSAGE_DELIVERED: lambda: self.mail.deliver(which),
             Kind.MESSAGES_EXPIRE: self.mail.expire,
             Kind.ACKED_REDELIVERED: lambda: self.mail.redeliver(which),
@@ -269,6 +271,9 @@ class World:
             with suppress(StaleStateError):
                 self.people.request_cancel(runs[which % len(runs)], "ann: wrong month")
 
+    def _intervene(self, choice: Choice) -> None:
+        operators.ask(choice.kind, choice.which, self.registry, self.people, self.clocks.wall())
+
     def _break_stream(self, number: int, *, silently: bool) -> None:
         replica = self.replicas[number % len(self.replicas)]
         stream = replica.stream.stream if replica else None
@@ -308,7 +313,7 @@ class World:
     def note_late(self, request: str) -> None:
         """It takes effect although whoever made it has given up on it, or may not act any more."""
         self.tally.late_submits += request == "submit"
-        self.tally.late_promotions += request == "promote"
+        self.tally.late_promotions += request in {"promote", "move_champion"}
         self.tally.late_tags += request == "record_decision"
 
     def _lose_ledger(self) -> None:

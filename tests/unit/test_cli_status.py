@@ -34,6 +34,7 @@ def test_model_without_a_past_is_listed_empty() -> None:
         "runs": [],
         "quarantined": [],
         "superseded": [],
+        "interventions": [],
         "lease": None,
     }
 

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from trainer_daemon.adapters.kubeflow.runs import KfpRun, Task, failure, observation_of, oldest
+from trainer_daemon.adapters.kubeflow.runs import KfpRun, oldest
 from trainer_daemon.policy.observations import Phase
+from trainer_daemon.remote.runs import Task, failure, observation_of
 
 BEGIN = datetime(2026, 11, 21, 9, tzinfo=UTC)
 LINK = "https://kf.example/#/runs/details/1"

@@ -6,19 +6,32 @@ from trainer_daemon.adapters.ledger.history import Happening
 from trainer_daemon.commands.matching import Match
 from trainer_daemon.commands.opening import Session, file_name, local
 from trainer_daemon.commands.records import Records
+from trainer_daemon.policy.interventions import rolled_back
 from trainer_daemon.policy.promotion import Result
 from trainer_daemon.policy.runs import OPEN, Run, RunState
 
 
 def advice(found: Match, session: Session) -> tuple[str, ...]:
     """What to do next about what was matched: about its newest run, or about its newest event when no run came of it."""
+    waiting = tuple(each for each in found.records.interventions if each.outcome == "pending")
+    if concerned := [each for each in waiting if found.versions & {each.version, each.replaces}]:
+        return (f"{concerned[0].by} has asked to {concerned[0].words}; the daemon acts on it.", session.daemon())
     newest = found.happenings[-1] if found.happenings else None
     run = found.runs[-1] if found.runs else None
     if newest is not None and newest.outcome in {"pending", "rejected", "quarantined"}:
         return _about_event(newest, session)
     if run is not None:
         return _about_run(run, found.records, session)
-    return _about_event(newest, session) if newest is not None else ()
+    return _about_event(newest, session) if newest is not None else _about_strangers(found, session)
+
+
+def _about_strangers(found: Match, session: Session) -> tuple[str, ...]:
+    """Versions that no run of this ledger made."""
+    champion = found.records.champion
+    if champion is None or champion.version not in found.versions:
+        return ("Nothing has to be done: it is not champion, and no run of this ledger made it.",)
+    back = session.command("rollback", "--reason", "WHY")
+    return (f"It is what serving loads, although no run of this ledger made it. If nobody should have put it there: `{back}`.",)
 
 
 def _about_event(item: Happening, session: Session) -> tuple[str, ...]:
@@ -51,7 +64,7 @@ def _about_run(run: Run, records: Records, session: Session) -> tuple[str, ...]:
         case RunState.PROMOTED:
             return _about_promotion(run, records)
         case RunState.REJECTED:
-            return _about_rejection(run, session)
+            return _about_rejection(run, records, session)
         case RunState.AWAITING_APPROVAL:
             return _about_approval(run, session)
         case RunState.QUARANTINED:
@@ -99,7 +112,8 @@ def _log(run: Run, session: Session) -> tuple[str, ...]:
     orchestrator = session.settings.orchestrator
     if orchestrator.kind == "local" or not run.orchestrator_run:
         return (printed,)
-    return (printed, f"While its pods are there: `{orchestrator.log_command(run.orchestrator_run)}`.")
+    when = "While its pods are there" if orchestrator.kind == "kubeflow" else "In Cloud Logging"
+    return (printed, f"{when}: `{orchestrator.log_command(run.orchestrator_run)}`.")
 
 
 def _about_quarantine(run: Run, session: Session) -> tuple[str, ...]:
@@ -123,7 +137,10 @@ def _about_approval(run: Run, session: Session) -> tuple[str, ...]:
     return (f"A person has to decide: `{yes}` makes it champion, `{no}` leaves the champion in place.",)
 
 
-def _about_rejection(run: Run, session: Session) -> tuple[str, ...]:
+def _about_rejection(run: Run, records: Records, session: Session) -> tuple[str, ...]:
+    if run.model_version in rolled_back(records.interventions):
+        back = session.command("promote", run.model_version, "--force", "--reason", "WHY")
+        return (f"Nothing has to be done: a person took it back, and only a person brings it back: `{back}`.",)
     if run.error:
         return (f"Nothing has to be done: the champion goes on serving. The candidate was not accepted: {run.error}.",)
     failed = [outcome.rule for outcome in run.decision.outcomes if outcome.result is Result.FAILED] if run.decision else []

@@ -22,12 +22,19 @@ class Match:
 
     Attributes:
         kind: `run`, `version`, `period` or `drop`.
+        stranger: A version that no run of this ledger made; empty when it is about runs or drops.
     """
 
     kind: str
     records: Records
     runs: tuple[Run, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    stranger: str = ""
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """Model versions that it is about."""
+        return frozenset({self.stranger, *(run.model_version for run in self.runs)} - {""})
 
 
 def match(word: str, records: Records) -> Match | None:
@@ -71,6 +78,7 @@ def names(records: Records) -> Iterator[str]:
         yield from (run.model_version,) if run.model_version else ()
     for happening in records.happenings:
         yield from (file_name(happening.subject),) if happening.subject else ()
+    yield from (reign.version for reign in records.reigns if reign.version)
 
 
 def _names(run: Run) -> set[str]:
@@ -89,7 +97,11 @@ def _as_key(word: str, records: Records) -> Match | None:
 
 
 def _as_version(word: str, records: Records) -> Match | None:
-    return _about_runs("version", tuple(run for run in records.runs if word and run.model_version == word), records)
+    found = tuple(run for run in records.runs if word and run.model_version == word)
+    asked_for = {version for each in records.interventions for version in (each.version, each.replaces)}
+    if not found and word and word in asked_for | {reign.version for reign in records.reigns}:
+        return Match(kind="version", records=records, stranger=word)  # no run of this ledger made it
+    return _about_runs("version", found, records)
 
 
 def _as_period(word: str, records: Records) -> Match | None:

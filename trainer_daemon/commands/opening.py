@@ -88,7 +88,7 @@ class Session:
         """Where a person can see what a run and its steps print."""
         if self.settings.orchestrator.kind == "local":
             return str(self.log_of(run.name))
-        return self.link_of(run) or f"run {run.orchestrator_run or run.name} on Kubeflow Pipelines"
+        return self.link_of(run) or f"run {run.orchestrator_run or run.name} on {self.settings.orchestrator.title}"
 
     def models(self, wanted: str | None) -> tuple[str, ...]:
         """The configured models, or the one that was asked for.
@@ -125,6 +125,11 @@ def open_session(config: Path) -> Session:
     """
     settings = load_settings(config, os.environ)
     return Session(config=config, settings=settings, daemon_pid=holder(settings.ledger))
+
+
+def isolated_session(config: Path) -> Session:
+    """Read a configuration that the program wrote itself: variables that are meant for the user's own change nothing in it."""
+    return Session(config=config, settings=load_settings(config, {}))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from trainer_daemon.adapters.ledger.history import Happening, History, Holding, Judgement, Reign, Transition
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.runs import Run
 
 
@@ -18,6 +19,7 @@ class Records:
     runs: tuple[Run, ...] = ()
     happenings: tuple[Happening, ...] = ()
     reigns: tuple[Reign, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
     holding: Holding | None = None
 
     @property
@@ -25,6 +27,11 @@ class Records:
         """Who is champion as far as the ledger knows."""
         last = self.reigns[-1] if self.reigns else None
         return last if last is not None and last.version else None
+
+    def intervention_of(self, reign: Reign) -> Intervention | None:
+        """What a person did that made a champion: both were written down at the same moment."""
+        done = (each for each in self.interventions if each.outcome == "done" and each.version == reign.version)
+        return next((each for each in done if each.closed_at == reign.at), None)
 
     def run_of(self, key: str) -> Run | None:
         """The run of a key."""
@@ -48,6 +55,7 @@ def read_records(history: History | None, model: str) -> Records:
         runs=history.runs(model),
         happenings=history.happenings(model),
         reigns=history.reigns(model),
+        interventions=history.interventions(model),
         holding=history.holding(model),
     )
 

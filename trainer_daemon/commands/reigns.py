@@ -9,7 +9,9 @@ from typing import Any
 
 from trainer_daemon.adapters.ledger.history import History, Judgement, Reign, Transition
 from trainer_daemon.commands.opening import local, open_session, reading
+from trainer_daemon.commands.records import Records, read_records
 from trainer_daemon.commands.timeline import evidence_of
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import parse_evaluation
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -25,8 +27,9 @@ class Chapter:
     Attributes:
         until: None for the one of now.
         run: That made it; None when it is none of this ledger's.
-        judgement: That made it champion; None when none did.
+        judgement: The last one before it became champion; None when there is none.
         why: One sentence or more.
+        intervention: What a person did that made it champion; None when nobody did.
     """
 
     reign: Reign
@@ -34,6 +37,7 @@ class Chapter:
     run: Run | None
     judgement: Judgement | None
     why: str
+    intervention: Intervention | None = None
 
 
 def history(*, config: Path, model: str | None, as_json: bool) -> None:
@@ -51,25 +55,32 @@ def history(*, config: Path, model: str | None, as_json: bool) -> None:
 
 def chapters(past: History, model: str) -> Iterator[Chapter]:
     """Every champion of a model, oldest first; that there is nobody any more is told, that there was nobody yet is not."""
-    runs = {run.key: run for run in past.runs(model)}
-    reigns = past.reigns(model)
+    records = read_records(past, model)
+    reigns = records.reigns
     for reign, following in zip(reigns, (*reigns[1:], None), strict=True):
         if reign.version or reign.cause != "found":
-            yield _chapter(reign, following.at if following else None, runs.get(reign.run_key), past)
+            yield _chapter(reign, following.at if following else None, records, past)
 
 
-def _chapter(reign: Reign, until: datetime | None, run: Run | None, past: History) -> Chapter:
+def _chapter(reign: Reign, until: datetime | None, records: Records, past: History) -> Chapter:
     """What came before the promotion belongs to it: the last decision about its version, and the move's own reason."""
-    if run is None or reign.cause != "promoted":
+    run, intervention = records.run_of(reign.run_key), records.intervention_of(reign)
+    if intervention is None and (run is None or reign.cause != "promoted"):
         return Chapter(reign=reign, until=until, run=run, judgement=None, why=_outside(reign))
-    made = [each for each in past.judgements(run.key) if each.at <= reign.at]
+    made = [each for each in past.judgements(reign.run_key) if each.at <= reign.at]
     return Chapter(
-        reign=reign, until=until, run=run, judgement=made[-1] if made else None, why=_reason(past.transitions(run.key), reign)
+        reign=reign,
+        until=until,
+        run=run,
+        judgement=made[-1] if made else None,
+        why=intervention.story if intervention else _reason(past.transitions(reign.run_key), reign),
+        intervention=intervention,
     )
 
 
 def _reason(moves: tuple[Transition, ...], reign: Reign) -> str:
-    return next((move.why for move in moves if move.to_state == RunState.PROMOTED and move.at <= reign.at), "it was promoted")
+    promotions = [move.why for move in moves if move.to_state == RunState.PROMOTED and move.at <= reign.at]
+    return promotions[-1] if promotions else "it was promoted"
 
 
 def _outside(reign: Reign) -> str:
@@ -87,6 +98,7 @@ def _item(each: Chapter) -> dict[str, Any]:
         "period": each.reign.period or None,
         "run": each.run.name if each.run else None,
         "why": each.why,
+        "by": each.intervention.by if each.intervention else None,
         "metrics": _metrics(each.judgement),
     }
 

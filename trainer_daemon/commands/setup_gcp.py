@@ -1,18 +1,20 @@
 """`setup-gcp`: print the script that sets up Google Cloud for the configured models; nothing is changed by the command itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
 from trainer_daemon.commands.opening import CommandError, open_session
+from trainer_daemon.commands.setup_jobs import Jobs
 from trainer_daemon.commands.setup_script import Setup, Way, script
 from trainer_daemon.config import ModelSettings
+from trainer_daemon.config_orchestrator import OrchestratorSettings
 from trainer_daemon.policy.gcloud import parse_resource
 from trainer_daemon.policy.objects import place_of
 
-ACCOUNT_NAME = "trainer-daemon"
+ACCOUNT_NAME, STEPS_NAME = "trainer-daemon", "trainer-steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ def setup_gcp(options: Options, *, config: Path, model: str | None) -> None:
     """
     session = open_session(config)
     models = [session.model(name) for name in session.models(model)]
-    print(script(_setup(options, ways_of(models))), end="")  # noqa: T201 - the answer
+    print(script(replace(_setup(options, ways_of(models)), jobs=_jobs(session.settings.orchestrator))), end="")  # noqa: T201 - the answer
 
 
 def ways_of(models: Sequence[ModelSettings]) -> tuple[Way, ...]:
@@ -68,3 +70,12 @@ def _setup(options: Options, ways: tuple[Way, ...]) -> Setup:
     project = options.project or projects.pop()
     account = options.service_account or f"{ACCOUNT_NAME}@{project}.iam.gserviceaccount.com"
     return Setup(ways=ways, project=project, account=account, is_new=not options.service_account, location=options.location)
+
+
+def _jobs(settings: OrchestratorSettings) -> Jobs | None:
+    """Where pipelines are executed, when that is on Vertex AI."""
+    if settings.kind != "vertex":
+        return None
+    account = settings.service_account or f"{STEPS_NAME}@{settings.project}.iam.gserviceaccount.com"
+    bucket = settings.pipeline_root.removeprefix("gs://").partition("/")[0]
+    return Jobs(project=settings.project, location=settings.location, bucket=bucket, account=account)

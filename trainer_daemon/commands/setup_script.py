@@ -7,15 +7,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from trainer_daemon.commands.setup_jobs import Jobs, jobs_lines
+from trainer_daemon.commands.setup_shell import PUBSUB_AGENT, STORAGE_AGENT, distinct, indented, quietly, unless, wrapped
 from trainer_daemon.policy import gcloud
-from trainer_daemon.policy.gcloud import Command, Resource
+from trainer_daemon.policy.gcloud import Resource
 from trainer_daemon.policy.notifications import FINALIZED, FORMAT
 from trainer_daemon.policy.objects import Place
 
-STORAGE_AGENT, PUBSUB_AGENT = '"serviceAccount:$storage_agent"', '"serviceAccount:$pubsub_agent"'
-_QUIET = ">/dev/null"
-_SILENT = ">/dev/null 2>&1"
-_LINE_LENGTH = 100
 _NOTIFICATION_FIELDS = ".topic", ".object_name_prefix", ".payload_format", ".event_types.list()"
 
 
@@ -40,6 +38,7 @@ class Setup:
         account: The daemon's; its e-mail address.
         is_new: Whether the account is made.
         location: Where buckets are made that do not exist; empty when none is to be made.
+        jobs: Where pipelines are executed, when that is on Vertex AI.
     """
 
     ways: tuple[Way, ...]
@@ -47,6 +46,7 @@ class Setup:
     account: str
     is_new: bool
     location: str = ""
+    jobs: Jobs | None = None
 
 
 def script(setup: Setup) -> str:
@@ -58,12 +58,14 @@ def _lines(setup: Setup) -> Iterator[str]:
     yield from _beginning(setup)
     if setup.is_new:
         yield from _account(setup)
-    for bucket in _distinct(way.place.bucket for way in setup.ways):
+    for bucket in distinct(way.place.bucket for way in setup.ways):
         yield from _bucket(bucket, setup)
-    for name in _distinct(way.subscription for way in setup.ways):
+    for name in distinct(way.subscription for way in setup.ways):
         yield from _subscription(gcloud.parse_resource(name), setup)
     for place, topic in _notifications(setup.ways):
         yield from _notification(place, topic)
+    if setup.jobs is not None:
+        yield from jobs_lines(setup.jobs, member=_member(setup), drops=distinct(way.place.bucket for way in setup.ways))
     yield ""
     yield "echo 'Done; see that all is well: trainer-daemon doctor'"
 
@@ -82,39 +84,29 @@ def _beginning(setup: Setup) -> Iterator[str]:
 
 
 def _pubsub_agents(setup: Setup) -> Iterator[str]:
-    for project in _distinct(gcloud.parse_resource(way.subscription).project for way in setup.ways):
+    for project in distinct(gcloud.parse_resource(way.subscription).project for way in setup.ways):
         command = ("gcloud", "projects", "describe", project, "--format=value(projectNumber)")
         yield f"{_number_variable(setup, project)}=$({shlex.join(command)})"
 
 
 def _number_variable(setup: Setup, project: str) -> str:
-    projects = _distinct(gcloud.parse_resource(way.subscription).project for way in setup.ways)
+    projects = distinct(gcloud.parse_resource(way.subscription).project for way in setup.ways)
     return f"project_number_{projects.index(project) + 1}"
 
 
 def _account(setup: Setup) -> Iterator[str]:
-    name, _, _ = setup.account.partition("@")
-    where = f"--project={setup.project}"
     yield ""
     yield "# The daemon's account. Let its workload act as it, by Workload Identity for instance; it needs no key."
-    yield from _unless(
-        ("gcloud", "iam", "service-accounts", "describe", setup.account, where),
-        ("gcloud", "iam", "service-accounts", "create", name, where, "--display-name=trainer-daemon"),
-    )
+    yield from unless(gcloud.describe_account(setup.account), gcloud.create_account(setup.account, "trainer-daemon"))
 
 
 def _bucket(bucket: str, setup: Setup) -> Iterator[str]:
     yield ""
     yield f"# The bucket {bucket}: the daemon lists and reads it, nothing else."
     if setup.location:
-        yield from _unless(
-            ("gcloud", "storage", "buckets", "describe", f"gs://{bucket}"),
-            (
-                *("gcloud", "storage", "buckets", "create", f"gs://{bucket}", f"--project={setup.project}"),
-                *(f"--location={setup.location}", "--uniform-bucket-level-access", "--public-access-prevention"),
-            ),
-        )
-    yield from _quietly(gcloud.grant_on_bucket(bucket, _member(setup), "roles/storage.objectViewer"))
+        made = gcloud.create_bucket(bucket, setup.location, f"--project={setup.project}")
+        yield from unless(gcloud.describe_bucket(bucket), made)
+    yield from quietly(gcloud.grant_on_bucket(bucket, _member(setup), "roles/storage.objectViewer"))
     yield "# Only for `trainer-daemon doctor`, to look at the bucket's notification configurations; the daemon does without:"
     yield f"# {gcloud.line(gcloud.grant_on_bucket(bucket, _member(setup), 'roles/storage.legacyBucketReader'))}"
 
@@ -124,16 +116,16 @@ def _subscription(subscription: Resource, setup: Setup) -> Iterator[str]:
     yield ""
     yield from _same_topic(subscription, topic)
     yield f"# The topic of {subscription.name}, to which buckets publish."
-    yield from _unless(gcloud.describe(topic), gcloud.create_topic(topic))
-    yield from _quietly(gcloud.grant(topic, STORAGE_AGENT, "roles/pubsub.publisher"))
+    yield from unless(gcloud.describe(topic), gcloud.create_topic(topic))
+    yield from quietly(gcloud.grant(topic, STORAGE_AGENT, "roles/pubsub.publisher"))
     yield "# Messages that could not be recorded again and again end here, and are kept for somebody to look at."
-    yield from _unless(gcloud.describe(dead_letters), gcloud.create_topic(dead_letters))
-    yield from _unless(gcloud.describe(kept), gcloud.create_subscription(kept, dead_letters, gcloud.settings_flags()))
+    yield from unless(gcloud.describe(dead_letters), gcloud.create_topic(dead_letters))
+    yield from unless(gcloud.describe(kept), gcloud.create_subscription(kept, dead_letters, gcloud.settings_flags()))
     yield "# The subscription. It never expires: between two monthly drops it is quiet for longer than the default, 31 days."
     yield "# No filter, since a filter can never be changed and the bucket only tells of what is wanted; no ordering, since"
     yield "# notifications carry no ordering key and the daemon orders by generation."
     flags = gcloud.settings_flags(dead_letters)
-    yield from _unless(
+    yield from unless(
         gcloud.describe(subscription),
         gcloud.create_subscription(subscription, topic, flags),
         otherwise=gcloud.update_subscription(subscription, flags),
@@ -155,11 +147,11 @@ def _same_topic(subscription: Resource, topic: Resource) -> Iterator[str]:
 def _roles(subscription: Resource, dead_letters: Resource, setup: Setup) -> Iterator[str]:
     number = _number_variable(setup, subscription.project)
     yield f"pubsub_agent=service-${number}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    yield from _quietly(gcloud.grant(dead_letters, PUBSUB_AGENT, "roles/pubsub.publisher"))
-    yield from _quietly(gcloud.grant(subscription, PUBSUB_AGENT, "roles/pubsub.subscriber"))
+    yield from quietly(gcloud.grant(dead_letters, PUBSUB_AGENT, "roles/pubsub.publisher"))
+    yield from quietly(gcloud.grant(subscription, PUBSUB_AGENT, "roles/pubsub.subscriber"))
     yield "# The daemon receives, and looks at the subscription to see that it is there."
-    yield from _quietly(gcloud.grant(subscription, _member(setup), "roles/pubsub.subscriber"))
-    yield from _quietly(gcloud.grant(subscription, _member(setup), "roles/pubsub.viewer"))
+    yield from quietly(gcloud.grant(subscription, _member(setup), "roles/pubsub.subscriber"))
+    yield from quietly(gcloud.grant(subscription, _member(setup), "roles/pubsub.viewer"))
 
 
 def _notification(place: Place, topic: Resource) -> Iterator[str]:
@@ -170,7 +162,7 @@ def _notification(place: Place, topic: Resource) -> Iterator[str]:
     yield f"# {place.uri} tells the topic of every object that arrives, with the object's description."
     yield f"listed=$({shlex.join(listing)} | sed 's|^//pubsub.googleapis.com/||')"
     yield f'if ! grep -qxF -e "$(printf %b {_escaped(wanted)})" <<<"$listed"; then'
-    yield from _indented(_wrapped(gcloud.create_notification(place.bucket, topic.path, place.prefix, "--skip-topic-setup")))
+    yield from indented(wrapped(gcloud.create_notification(place.bucket, topic.path, place.prefix, "--skip-topic-setup")))
     yield "fi"
 
 
@@ -207,49 +199,3 @@ def _kept(subscription: Resource) -> Resource:
 
 def _member(setup: Setup) -> str:
     return f"serviceAccount:{setup.account}"
-
-
-# shell
-
-
-def _unless(test: Command, command: Command, *, otherwise: Command | None = None) -> Iterator[str]:
-    """Run a command unless another succeeds; then `otherwise`, if there is one."""
-    yield f"if ! {shlex.join(test)} {_SILENT}; then"
-    yield from _indented(_wrapped(command))
-    if otherwise is not None:
-        yield "else"
-        yield from _indented(_wrapped(otherwise))
-    yield "fi"
-
-
-def _quietly(command: Command) -> Iterator[str]:
-    """A command that would print a whole policy."""
-    yield from _wrapped(command, _QUIET)
-
-
-def _wrapped(command: Command, redirection: str = "") -> Iterator[str]:
-    """A command as lines of a readable length; a word in double quotes is left as it is, for the variables in it."""
-    words = [*(_word(word) for word in command), *([redirection] if redirection else [])]
-    line = words[0]
-    for word in words[1:]:
-        if len(line) + len(word) > _LINE_LENGTH:
-            yield f"{line} \\"
-            line = f"   {word}"
-        else:
-            line = f"{line} {word}"
-    yield line
-
-
-def _word(word: str) -> str:
-    for variable in (STORAGE_AGENT, PUBSUB_AGENT):
-        if word.endswith(variable):
-            return word
-    return shlex.quote(word)
-
-
-def _indented(lines: Iterator[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)
-
-
-def _distinct(names: Iterator[str]) -> list[str]:
-    return list(dict.fromkeys(names))

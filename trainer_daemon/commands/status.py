@@ -11,6 +11,7 @@ from trainer_daemon.adapters.ledger.outbox import Waiting
 from trainer_daemon.commands.opening import Session, open_session, reading
 from trainer_daemon.commands.records import Records, read_records
 from trainer_daemon.policy.events import EventKind
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.run_document import run_document
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -83,7 +84,21 @@ def _model(records: Records, link_of: Callable[[Run], str]) -> dict[str, Any]:
             *_condemned(records),
         ],
         "superseded": list(dict.fromkeys(_superseded(records))),
+        "interventions": [_intervention(each) for each in records.interventions],
         "lease": _lease(records.holding),
+    }
+
+
+def _intervention(each: Intervention) -> dict[str, Any]:
+    return {
+        "action": each.kind,
+        "version": each.version,
+        "replaces": each.replaces or None,
+        "by": each.by,
+        "reason": each.reason,
+        "at": each.at.isoformat(),
+        "outcome": each.outcome,
+        "why": each.why or None,
     }
 
 

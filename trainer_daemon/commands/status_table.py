@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from trainer_daemon.adapters.ledger.history import Holding
+from trainer_daemon.adapters.ledger.history import Holding, Reign
 from trainer_daemon.adapters.ledger.outbox import Waiting
 from trainer_daemon.commands.opening import file_name, local
 from trainer_daemon.commands.records import Records
@@ -85,7 +85,7 @@ def _show_model(records: Records, out: "Console") -> None:
             _show_lines(records, out)
         else:
             _show_table(records, out)
-    for line in _events(records):
+    for line in (*_events(records), *_interventions(records)):
         out.print(line)
     if records.holding is not None:
         out.print(_lease(records.holding), soft_wrap=True)
@@ -105,8 +105,14 @@ def _champion(records: Records) -> str:
         return "no champion yet"
     run = records.run_of(champion.run_key)
     origin = f"run {run.name}" if run else "none of this ledger's runs"
-    how = "" if champion.cause == "promoted" else f" ({champion.cause})"
-    return f"champion: version {champion.version}, from {origin}, since {local(champion.at)}{how}"
+    return f"champion: version {champion.version}, from {origin}, since {local(champion.at)}{_how(records, champion)}"
+
+
+def _how(records: Records, champion: Reign) -> str:
+    person = records.intervention_of(champion)
+    if person is not None:
+        return f" ({person.story})"
+    return "" if champion.cause == "promoted" else f" ({champion.cause})"
 
 
 def _shown(records: Records) -> tuple[Run, ...]:
@@ -164,6 +170,16 @@ def _events(records: Records) -> Iterator[str]:
             yield f"waiting: {file_name(item.subject) or 'a request for the newest drop'}, recorded {local(item.recorded_at)}"
 
 
+def _interventions(records: Records) -> Iterator[str]:
+    """What waits for the daemon, and the last one when nothing came of it."""
+    for each in records.interventions:
+        if each.outcome == "pending":
+            yield f"waiting: {each.by} asked to {each.words}: {each.reason}, recorded {local(each.at)}"
+    last = records.interventions[-1] if records.interventions else None
+    if last is not None and last.outcome == "refused":
+        yield f"refused: {last.by} asked to {last.words}: {last.why}"
+
+
 def main_reason(run: Run) -> str:
     """The one sentence that says most about where a run is."""
     if run.ending is RunState.CANCELED:
@@ -183,10 +199,10 @@ def main_reason(run: Run) -> str:
 
 def _main_rule(run: Run) -> str:
     """What failed first, or else the gain, or for a first champion the threshold it passed."""
+    if run.state is not RunState.AWAITING_APPROVAL and run.error:
+        return run.error  # a person's word, or that nobody said one
     if run.decision is None:
         return "its version was made champion by hand"
-    if run.state is RunState.REJECTED and run.error:
-        return run.error  # a person's word, or that nobody said one
     wanted = Result.PASSED if run.decision.verdict is Verdict.PROMOTE else Result.FAILED
     told = [outcome for outcome in run.decision.outcomes if outcome.result is wanted]
     best = min(told, key=_rank, default=None)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from trainer_daemon.adapters.ledger.history import Happening, Judgement, Reign, Transition
+from trainer_daemon.commands.entries import Entry, Tone
+from trainer_daemon.commands.interventions import intervened
 from trainer_daemon.commands.matching import Match
 from trainer_daemon.commands.opening import file_name
 from trainer_daemon.commands.records import Course
@@ -14,6 +14,8 @@ from trainer_daemon.policy.events import EventKind, Source
 from trainer_daemon.policy.observations import parse_evaluation
 from trainer_daemon.policy.promotion import Decision, Result
 from trainer_daemon.policy.runs import Run, RunState, run_name
+
+__all__ = ["MARKS", "METRICS_SHOWN", "Entry", "Tone", "evidence_of", "size_of", "timeline"]
 
 METRICS_SHOWN = ("log_loss", "roc_auc", "accuracy")
 MARKS: Mapping[Result, str] = {Result.PASSED: "passed", Result.FAILED: "FAILED", Result.NOT_APPLICABLE: "does not apply"}
@@ -24,31 +26,6 @@ _FOUND_BY: Mapping[Source, str] = {
     Source.CRON: "the schedule",
     Source.CLI: "the command line",
 }
-
-
-class Tone(StrEnum):
-    """How an entry reads."""
-
-    PLAIN = "plain"
-    GOOD = "good"
-    BAD = "bad"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One thing that happened.
-
-    Attributes:
-        id: The same thing has the same id at every look.
-        details: Further sentences that belong to it.
-    """
-
-    id: str
-    at: datetime
-    text: str
-    details: tuple[str, ...] = ()
-    tone: Tone = Tone.PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +68,14 @@ _OUTCOMES: Mapping[str, tuple[str, Tone]] = {
 def timeline(found: Match, course: Course) -> tuple[Entry, ...]:
     """Everything that happened to what was matched, oldest first; what happened at the same moment stays in causal order."""
     by_key = {run.key: run for run in found.runs}
+    by_people = {each.closed_at for each in found.records.interventions}
     keys = set(by_key)
     entries = [
         *_events(found.happenings),
         *(_judged(item) for item in course.judgements if item.run_key in keys),
-        *(_moved(item, by_key[item.run_key]) for item in course.transitions if item.run_key in keys),
+        *(_moved(item, by_key[item.run_key]) for item in course.transitions if item.run_key in keys and item.at not in by_people),
         *_reigned(found),
+        *intervened(found.records.interventions, found.versions),
     ]
     return tuple(sorted(entries, key=lambda entry: entry.at))
 
@@ -215,17 +194,16 @@ def _score(name: str, candidate: Mapping[str, float], champion: Mapping[str, flo
 
 
 def _reigned(found: Match) -> Iterator[Entry]:
-    """How the alias went on after these runs, or moved without the daemon; their own promotions are told by their moves."""
+    """How the alias went on after these runs, or moved without the daemon; promotions and what people did are told elsewhere."""
     keys = {run.key for run in found.runs}
-    versions = {run.model_version for run in found.runs if run.model_version}
     reigns = found.records.reigns
     for before, reign in zip(("", *(earlier.version for earlier in reigns)), reigns, strict=False):
-        own = reign.cause == "promoted" and reign.run_key in keys
-        if not own and (text := _alias_text(before, reign, versions)):
+        is_told = (reign.cause == "promoted" and reign.run_key in keys) or found.records.intervention_of(reign) is not None
+        if not is_told and (text := _alias_text(before, reign, found.versions)):
             yield Entry(id=f"champion:{reign.version}:{reign.at.isoformat()}", at=reign.at, text=text)
 
 
-def _alias_text(before: str, reign: Reign, versions: set[str]) -> str:
+def _alias_text(before: str, reign: Reign, versions: frozenset[str]) -> str:
     """What a change of the alias means for some versions; empty when it does not concern them."""
     if before in versions and reign.version != before:
         return f"version {before} stopped being champion: {_successor(reign)}"

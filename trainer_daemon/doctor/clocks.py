@@ -25,6 +25,8 @@ def clock_probes(settings: Settings, clock: Callable[[], datetime], environ: Map
     if settings.orchestrator.kind == "kubeflow":
         url, ca_file = f"{settings.orchestrator.api_host}/apis/v2beta1/healthz", settings.orchestrator.ca_file
         looks.append(partial(_look, url, clock, ca_file))
+    elif settings.orchestrator.kind == "vertex":
+        looks.append(partial(_look, settings.orchestrator.api_host, clock))
     if settings.ledger.startswith("postgresql"):
         looks.append(partial(_look_at_ledger, settings.ledger, clock))
     if not looks:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from trainer_daemon.adapters.registry.doctor import registry_probes
+from trainer_daemon.adapters.registry.doctor import Past, registry_probes
 from trainer_daemon.config import ModelSettings, Settings
+from trainer_daemon.doctor.champions import alias_past
 from trainer_daemon.doctor.clocks import clock_probes
 from trainer_daemon.doctor.endpoints import endpoint_probes
 from trainer_daemon.doctor.folder import folder_probes
@@ -48,13 +50,14 @@ def probes_of(wanted: Wanted, resources: ExitStack, clock: Clock) -> tuple[Probe
     """
     settings = wanted.settings
     workspace, pipelines, backend = workspace_probe(settings), pipelines_probe(settings), backend_of(settings, resources, clock)
+    past = Past(aliases=partial(alias_past, settings.ledger), clock=clock)
     return (
         _config_probe(wanted),
         *emulator_probes(settings),
         ledger_probe(settings, clock),
         workspace,
         *_buckets(wanted, resources),
-        *registry_probes(settings.mlflow, wanted.models, resources),
+        *registry_probes(settings.mlflow, wanted.models, past, resources),
         pipelines,
         *backend.probes,
         *(hello.probe(workspace, pipelines, *backend.probes) for hello in _hello(wanted, backend, resources, clock)),

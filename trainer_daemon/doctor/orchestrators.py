@@ -43,6 +43,8 @@ def backend_of(settings: Settings, resources: ExitStack, clock: Callable[[], dat
             return _local(settings)
         case "kubeflow":
             return _kubeflow(settings, resources, clock)
+        case "vertex":
+            return _vertex(settings, resources, clock)
         case kind:
             assert_never(kind)
 
@@ -62,27 +64,43 @@ def _local(settings: Settings) -> Backend:
 def _kubeflow(settings: Settings, resources: ExitStack, clock: Callable[[], datetime]) -> Backend:
     from trainer_daemon.adapters.kubeflow import KubeflowApi
     from trainer_daemon.adapters.kubeflow.doctor import kubeflow_probes
-    from trainer_daemon.adapters.kubeflow.library import titles
-    from trainer_daemon.orchestrator_parts import Surroundings, kubeflow_connection, open_orchestrator
+    from trainer_daemon.orchestrator_parts import kubeflow_connection
+    from trainer_daemon.remote.pipelines import titles
     from trainer_daemon.telemetry.logging import quiet_log
 
-    log = quiet_log()
     wanted = settings.orchestrator
     connection = kubeflow_connection(wanted)
-    api = KubeflowApi(replace(connection, timeout_s=min(connection.timeout_s, _CALL_S_MAX)), log=log)
+    api = KubeflowApi(replace(connection, timeout_s=min(connection.timeout_s, _CALL_S_MAX)), log=quiet_log())
     resources.callback(api.close)
 
     trained = frozenset(title for model in settings.models for title in titles(model.training.pipeline))
+    return Backend(probes=kubeflow_probes(api, wanted, trained), connect=partial(_connect, settings, clock))
 
-    def connect() -> Orchestrator:
-        around = Surroundings(
-            workspace=settings.workspace,
-            compiled=partial(compiled_path, settings.workspace / "pipelines"),
-            code_digest=pipeline_digest(),
-            on_end=lambda _: None,
-            clock=clock,
-            log=log,
-        )
-        return open_orchestrator(wanted, around)[0]
 
-    return Backend(probes=kubeflow_probes(api, wanted, trained), connect=connect)
+def _vertex(settings: Settings, resources: ExitStack, clock: Callable[[], datetime]) -> Backend:
+    from trainer_daemon.adapters.vertex.doctor import vertex_probes
+    from trainer_daemon.orchestrator_parts import vertex_api
+    from trainer_daemon.remote.doctor import reach_probe
+    from trainer_daemon.telemetry.logging import quiet_log
+
+    api = vertex_api(settings.orchestrator, quiet_log(), timeout_s=_CALL_S_MAX)
+    resources.callback(api.close)
+    folders = [model.bucket for model in settings.models if not model.on_google]
+    probes = (*vertex_probes(api, settings.orchestrator), reach_probe(settings.mlflow.tracking_uri, folders))
+    return Backend(probes=probes, connect=partial(_connect, settings, clock))
+
+
+def _connect(settings: Settings, clock: Callable[[], datetime]) -> Orchestrator:
+    """As the daemon opens it; nobody reads its log."""
+    from trainer_daemon.orchestrator_parts import Surroundings, open_orchestrator
+    from trainer_daemon.telemetry.logging import quiet_log
+
+    around = Surroundings(
+        workspace=settings.workspace,
+        compiled=partial(compiled_path, settings.workspace / "pipelines"),
+        code_digest=pipeline_digest(),
+        on_end=lambda _: None,
+        clock=clock,
+        log=quiet_log(),
+    )
+    return open_orchestrator(settings.orchestrator, around)[0]

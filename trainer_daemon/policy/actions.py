@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.interventions import Dismiss, Intervene
 from trainer_daemon.policy.observations import Champion, Outcome
 from trainer_daemon.policy.plan import Enqueue, Revive, Settle
 from trainer_daemon.policy.promotion import Decision
@@ -66,6 +67,7 @@ class Advance:
     Attributes:
         outcome: What the run left, when it was trained.
         retry_at: When a run that is queued again may start.
+        excused: It failed through no fault of its own, so that it costs no attempt.
         is_old: It happened long ago, and only this ledger did not know.
     """
 
@@ -75,6 +77,7 @@ class Advance:
     outcome: Outcome | None = None
     retry_at: datetime | None = None
     next_attempt: bool = False
+    excused: bool = False
     is_old: bool = False
 
 
@@ -130,4 +133,20 @@ class Wait:
     idle: bool = False
 
 
-Action = Settle | Enqueue | Revive | NoteChampion | Submit | Condemn | Doom | End | Advance | Judge | Promote | Reject | Wait
+Action = (
+    Settle
+    | Enqueue
+    | Revive
+    | NoteChampion
+    | Intervene
+    | Dismiss
+    | Submit
+    | Condemn
+    | Doom
+    | End
+    | Advance
+    | Judge
+    | Promote
+    | Reject
+    | Wait
+)

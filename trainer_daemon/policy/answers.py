@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trainer_daemon.policy.observations import Verdict
-from trainer_daemon.policy.promotion import Decision
-from trainer_daemon.policy.rules import outcome
+from trainer_daemon.policy.promotion import Decision, not_rolled_back
+from trainer_daemon.policy.rules import RuleOutcome, outcome
 
 APPROVAL = "approval"
 """Name of the rule that only a person can pass."""
@@ -36,7 +36,15 @@ def expired(decision: Decision, days: float) -> Decision:
     return _ruled(decision, passed=False, sentence=f"nobody approved it within {days:g} days")
 
 
+def barred(decision: Decision, rolled_back: str) -> Decision:
+    """The decision about a version that a person took back meanwhile."""
+    return _with(decision, not_rolled_back(decision.candidate_version, rolled_back), Verdict.REJECT)
+
+
 def _ruled(decision: Decision, *, passed: bool, sentence: str) -> Decision:
     rule = outcome(APPROVAL, passed=passed, sentence=sentence)
-    verdict = decision.verdict if passed else Verdict.REJECT
+    return _with(decision, rule, decision.verdict if passed else Verdict.REJECT)
+
+
+def _with(decision: Decision, rule: RuleOutcome, verdict: Verdict) -> Decision:
     return replace(decision, verdict=verdict, outcomes=(*decision.outcomes, rule))

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from trainer_daemon.policy import approval
+from trainer_daemon.policy import approval, interventions
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.failures import is_full_disk
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Champion, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.policy.plan import ModelPolicy, Pending, plan
 from trainer_daemon.policy.promotion import Case, judge
@@ -23,6 +25,7 @@ class Snapshot:
     Attributes:
         runs: Runs that something is still to happen to, by period, then arrival.
         pending: The oldest event that nobody has acted on yet.
+        intervention: The oldest of what people asked for and nobody has carried out yet.
         current: What is there now under each URI that a run of `runs` uses.
         bad: URI and checksum of the quarantined drops among those in windows.
         known_champion: What the ledger last knew as champion; None before the first look at the registry.
@@ -37,6 +40,7 @@ class Snapshot:
     policy: ModelPolicy
     runs: tuple[Run, ...] = ()
     pending: Pending | None = None
+    intervention: Intervention | None = None
     current: Mapping[str, DatasetVersion] = field(default_factory=dict)
     bad: frozenset[tuple[str, str]] = frozenset()
     known_champion: Champion | None = None
@@ -46,6 +50,11 @@ class Snapshot:
     outcome: Outcome | None = None
     slots: int = 1
     champion_due: bool = False
+
+    @property
+    def champion_version(self) -> str:
+        """Who is champion in the registry; empty for nobody, or when it was not looked at."""
+        return self.champion[0].version if self.champion and self.champion[0] else ""
 
     @property
     def open_run(self) -> Run | None:
@@ -64,6 +73,8 @@ class Wanted:
 
 def wanted(snapshot: Snapshot, now: datetime) -> Wanted:
     """What has to be looked at before `decide` can be asked, given the ledger's part of a snapshot."""
+    if snapshot.intervention is not None:
+        return Wanted(champion=True)  # so that an orchestrator that is down does not hold a person up
     look = _wanted(snapshot, now)
     return replace(look, champion=True) if any(map(approval.is_approved, snapshot.runs)) else look
 
@@ -82,10 +93,12 @@ def _wanted(snapshot: Snapshot, now: datetime) -> Wanted:
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Action:
-    """The next action; total. Earlier lines win: what must stop, then what arrived, then what goes on, then what starts."""
+    """The next action; total. Earlier lines win: people, what must stop, what arrived, what goes on, what starts."""
     return (
-        _finish_promotion(snapshot)
+        _finish_intervention(snapshot)
+        or _finish_promotion(snapshot)
         or _note_champion(snapshot)
+        or _intervene(snapshot)
         or _retry(snapshot, now)
         or _end_unwanted(snapshot)
         or _conclude_waiting(snapshot, now)
@@ -93,6 +106,17 @@ def decide(snapshot: Snapshot, now: datetime) -> Action:
         or _go_on(snapshot, now)
         or _until_expiry(_start(snapshot, now), snapshot)
     )
+
+
+def _finish_intervention(snapshot: Snapshot) -> Action | None:
+    known = snapshot.known_champion
+    if known is None or snapshot.champion is None:
+        return None
+    return interventions.finish(snapshot.intervention, snapshot.champion_version, known.version)
+
+
+def _intervene(snapshot: Snapshot) -> Action | None:
+    return interventions.conclude(snapshot.intervention, snapshot.champion_version) if snapshot.champion else None
 
 
 def _finish_promotion(snapshot: Snapshot) -> Action | None:
@@ -224,12 +248,16 @@ def _follow(run: Run, snapshot: Snapshot) -> Action:
 def _failed(run: Run, observation: Observation, snapshot: Snapshot) -> Action:
     failure = snapshot.outcome.failure if snapshot.outcome else None
     if failure is None or failure.attempt != run.attempt:
-        return Advance(run=run, to=RunState.FAILED, why=observation.reason or "the orchestrator gives no reason")
+        return _fail(run, observation.reason or "the orchestrator gives no reason")
     if failure.kind == "drop_changed":
         return _changed(run, failure, snapshot)
     if failure.kind == "bad_drop":
         return _quarantine(run, failure, snapshot)
-    return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
+    return _fail(run, f"{failure.step}: {failure.reason}")
+
+
+def _fail(run: Run, why: str) -> Advance:
+    return Advance(run=run, to=RunState.FAILED, why=why, excused=is_full_disk(why))
 
 
 def _changed(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
@@ -247,8 +275,7 @@ def _quarantine(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
     """A drop is bad for good - unless it was held against the columns of somebody who is champion no longer."""
     if snapshot.champion is None:
         return Wait(polling=True)
-    champion = snapshot.champion[0]
-    if run.champion_version != (champion.version if champion else ""):
+    if run.champion_version != snapshot.champion_version:
         return Advance(run=run, to=RunState.QUEUED, why="the champion moved meanwhile, it is tried again", next_attempt=True)
     earlier = next((drop for drop in run.drops[:-1] if drop.ref == failure.drop), None)
     if earlier is not None:
@@ -260,14 +287,12 @@ def _conclude(run: Run, snapshot: Snapshot, now: datetime) -> Action:
     """A trained run is judged, the judgement recorded, then carried out - if the champion is still the one it was about."""
     if snapshot.champion is None:
         return Wait(polling=True)
-    champion = snapshot.champion[0]
-    champion_version = champion.version if champion else ""
     if run.decision is None:
-        return _judge(run, snapshot, champion)
+        return _judge(run, snapshot, snapshot.champion[0])
     if run.decision.verdict is Verdict.REJECT:
         return Reject(run=run, decision=run.decision)
-    if run.decision.champion_version != champion_version:
-        return _evaluate_again(run, champion_version)
+    if run.decision.champion_version != snapshot.champion_version:
+        return _evaluate_again(run, snapshot.champion_version)
     if snapshot.policy.promotion.mode == "approval":
         return approval.ask(run, snapshot.policy.promotion, now)
     return Promote(run=run, decision=run.decision)
@@ -275,21 +300,23 @@ def _conclude(run: Run, snapshot: Snapshot, now: datetime) -> Action:
 
 def _judge(run: Run, snapshot: Snapshot, champion: Champion | None) -> Action:
     outcome = snapshot.outcome or Outcome()
-    if outcome.decided_run == run.name:
-        to = RunState.PROMOTED if outcome.decided is Verdict.PROMOTE else RunState.REJECTED
+    is_champion = bool(outcome.version) and outcome.version == snapshot.champion_version
+    if outcome.decided_run == run.name and not outcome.rolled_back:
+        to = RunState.PROMOTED if is_champion or outcome.decided is Verdict.PROMOTE else RunState.REJECTED
         return Advance(run=run, to=to, why="it was decided before this ledger knew of it", is_old=True)
-    if champion is not None and outcome.version and champion.version == outcome.version:
+    if is_champion:
         return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
     evaluation = outcome.evaluation if outcome.evaluation and outcome.evaluation.attempt == run.attempt else None
-    champion_version = champion.version if champion else ""
-    if evaluation is not None and outcome.version and evaluation.champion_version != champion_version:
-        return _evaluate_again(run, champion_version)
+    is_stale = evaluation is not None and outcome.version and evaluation.champion_version != snapshot.champion_version
+    if is_stale and not outcome.rolled_back:
+        return _evaluate_again(run, snapshot.champion_version)
     case = Case(
         candidate_version=outcome.version,
         candidate_period=run.period,
         evaluation=evaluation,
         champion=champion,
         lost_champion=snapshot.last_champion,
+        rolled_back=outcome.rolled_back,
     )
     return Judge(run=run, decision=judge(case, snapshot.policy.promotion), outcome=outcome)
 
@@ -316,4 +343,4 @@ def _start(snapshot: Snapshot, now: datetime) -> Action:
 def _next_queued(snapshot: Snapshot, now: datetime) -> Run | None:
     """The first of the backlog when it is ready; the order is kept, so nobody overtakes a run that waits for its retry."""
     first = next((run for run in snapshot.runs if run.state is RunState.QUEUED), None)
-    return first if first is not None and first.ready_at <= now else None
+    return first if first is not None and first.is_ready(now) else None

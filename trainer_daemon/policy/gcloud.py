@@ -104,6 +104,54 @@ def grant_on_bucket(bucket: str, member: str, role: str) -> Command:
     return "gcloud", "storage", "buckets", "add-iam-policy-binding", f"gs://{bucket}", f"--member={member}", f"--role={role}"
 
 
+def describe_bucket(bucket: str) -> Command:
+    """Look at a bucket; fails when there is none."""
+    return "gcloud", "storage", "buckets", "describe", f"gs://{bucket}"
+
+
+def create_bucket(bucket: str, location: str, *flags: str) -> Command:
+    """Make a bucket that nobody can open to the public."""
+    where = (f"gs://{bucket}", *flags, f"--location={location}")
+    return "gcloud", "storage", "buckets", "create", *where, "--uniform-bucket-level-access", "--public-access-prevention"
+
+
+def grant_on_account(account: str, member: str, role: str) -> Command:
+    """Give a role on one service account."""
+    binding = (f"--project={project_of(account)}", f"--member={member}", f"--role={role}")
+    return "gcloud", "iam", "service-accounts", "add-iam-policy-binding", account, *binding
+
+
+def grant_on_project(project: str, member: str, role: str) -> Command:
+    """Give a role on a whole project, whatever further conditions others there have."""
+    return "gcloud", "projects", "add-iam-policy-binding", project, "--condition=None", f"--member={member}", f"--role={role}"
+
+
+def create_account(account: str, title: str) -> Command:
+    """Make a service account."""
+    name, where = account.partition("@")[0], f"--project={project_of(account)}"
+    return "gcloud", "iam", "service-accounts", "create", name, where, f"--display-name={title}"
+
+
+def describe_account(account: str) -> Command:
+    """Look at a service account; fails when there is none."""
+    return "gcloud", "iam", "service-accounts", "describe", account, f"--project={project_of(account)}"
+
+
+def custom_role(verb: str, role: str, project: str, *flags: str) -> Command:
+    """Describe, create or update a role of a project's own."""
+    return "gcloud", "iam", "roles", verb, role, f"--project={project}", *flags
+
+
+def enable_api(api: str, project: str) -> Command:
+    """Let a project use an API of Google Cloud."""
+    return "gcloud", "services", "enable", api, f"--project={project}"
+
+
+def project_of(account: str) -> str:
+    """The project of a service account, by its e-mail address."""
+    return account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+
+
 def create_notification(bucket: str, topic: str, prefix: str, *flags: str) -> Command:
     """Have a bucket tell a topic of every object that arrives under a prefix.
 

@@ -109,6 +109,7 @@ class Outcome:
         failure: What the last failing step said of itself.
         decided: What the version's own tags say was decided about it, by a ledger that was lost or by this one.
         decided_run: Name of the run, with its attempt, that this was decided for.
+        rolled_back: Who took its version back and why, from the version's own tags; empty when nobody did.
     """
 
     version: str = ""
@@ -117,6 +118,7 @@ class Outcome:
     failure: Failure | None = None
     decided: Verdict | None = None
     decided_run: str = ""
+    rolled_back: str = ""
 
 
 def parse_evaluation(document: Mapping[str, Any]) -> Evaluation:

@@ -12,7 +12,7 @@ from trainer_daemon.policy import evidence_rules
 from trainer_daemon.policy.observations import Champion, Evaluation, Verdict
 from trainer_daemon.policy.rules import HIGHER_IS_BETTER, Result, RuleOutcome, improvement, missing, not_applicable, outcome
 
-__all__ = ["HIGHER_IS_BETTER", "Case", "Decision", "PromotionPolicy", "Result", "RuleOutcome", "judge"]
+__all__ = ["HIGHER_IS_BETTER", "Case", "Decision", "PromotionPolicy", "Result", "RuleOutcome", "judge", "not_rolled_back"]
 
 SHADOW = "shadow"
 """Name of the rule that nobody passes while `mode` is `shadow`."""
@@ -84,6 +84,7 @@ class Case:
 
     Attributes:
         lost_champion: Who was champion when there is nobody now; empty when there never was one.
+        rolled_back: Who took the candidate back and why; empty when nobody did.
     """
 
     candidate_version: str
@@ -91,6 +92,7 @@ class Case:
     evaluation: Evaluation | None
     champion: Champion | None
     lost_champion: str = ""
+    rolled_back: str = ""
 
 
 def judge(case: Case, policy: PromotionPolicy) -> Decision:
@@ -119,6 +121,8 @@ def _shadow(would_promote: bool) -> RuleOutcome:  # noqa: FBT001 - its only mean
 
 def _rules(case: Case, policy: PromotionPolicy) -> Iterator[RuleOutcome]:
     yield _registered(case)
+    if case.rolled_back:
+        yield not_rolled_back(case.candidate_version, case.rolled_back)
     if case.lost_champion and case.champion is None:
         yield _champion_lost(case.lost_champion)
     yield _evaluated(case)
@@ -162,6 +166,11 @@ def _registered(case: Case) -> RuleOutcome:
     if case.candidate_version:
         return outcome("registered", passed=True, sentence=f"the candidate is version {case.candidate_version}")
     return outcome("registered", passed=False, sentence="the run registered no model version")
+
+
+def not_rolled_back(version: str, rolled_back: str) -> RuleOutcome:
+    """What a person took back only a person brings back."""
+    return outcome("rolled_back", passed=False, sentence=f"version {version} was {rolled_back}")
 
 
 def _evaluated(case: Case) -> RuleOutcome:

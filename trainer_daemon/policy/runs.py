@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from trainer_daemon.policy.answers import Answer
@@ -37,14 +37,18 @@ MOVES: Mapping[RunState, frozenset[RunState]] = {
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.SUPERSEDED: frozenset({_S.QUEUED}),  # the same bytes are current again
     _S.CANCELED: frozenset({_S.QUEUED}),  # the operator asks for it again
-    _S.PROMOTED: frozenset(),
-    _S.REJECTED: frozenset(),
+    _S.PROMOTED: frozenset({_S.REJECTED}),  # a person takes it back
+    _S.REJECTED: frozenset({_S.PROMOTED}),  # a person makes it champion all the same
     _S.QUARANTINED: frozenset(),
 }
 OPEN = frozenset({_S.RUNNING, _S.TRAINED})
 """States in which a run occupies its model: the ledger allows one such run per model."""
 LIVE = OPEN | {_S.QUEUED, _S.AWAITING_APPROVAL}
 """States in which something is still to happen."""
+
+
+CLOCK_SKEW_MAX = timedelta(seconds=60)
+"""What the clocks of two replicas may differ by without either having been set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,10 @@ class Run:
     def name(self) -> str:
         """The deterministic name of this attempt on the orchestrator."""
         return run_name(self.model, self.period, self.key, self.attempt)
+
+    def is_ready(self, now: datetime) -> bool:
+        """Whether its backoff is over. A clock that shows a time before it began was set back: nobody knows, so it is."""
+        return self.ready_at <= now or now < self.updated_at - CLOCK_SKEW_MAX
 
     @property
     def is_asked_for(self) -> bool:

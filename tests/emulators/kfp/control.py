@@ -3,7 +3,7 @@
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.emulators.kfp.experiments import Experiments
 from tests.emulators.kfp.faults import Fault, Faults, Kind
@@ -11,29 +11,25 @@ from tests.emulators.kfp.store import Document, Store
 from tests.emulators.kfp.times import NEVER, timestamp
 from tests.emulators.kfp.workflows import TERMINAL, Workflows
 
-_REMEMBERED = frozenset({
-    "auth", "tokens", "sessions", "users", "cookie", "unknown_session", "executes", "cancels", "at_once",
-})  # fmt: skip
 
-
-class Control:
-    """Does what a test asks for; is never refused itself.
+class ControlBase:
+    """What a test asks of any server that executes.
 
     Args:
         store: Where everything is.
         faults: What goes wrong on purpose.
         workflows: What executes runs.
-        experiments: What runs belong to.
         now: The clock.
     """
 
-    def __init__(
-        self, store: Store, faults: Faults, *, workflows: Workflows, experiments: Experiments, now: Callable[[], float]
-    ) -> None:
+    REMEMBERED: ClassVar[frozenset[str]] = frozenset({
+        "auth", "tokens", "sessions", "users", "cookie", "unknown_session", "executes", "cancels", "at_once",
+    })  # fmt: skip
+
+    def __init__(self, store: Store, faults: Faults, *, workflows: Workflows, now: Callable[[], float]) -> None:
         self._store = store
         self._faults = faults
         self._workflows = workflows
-        self._experiments = experiments
         self._now = now
 
     def commands(self) -> Mapping[str, Callable[..., Any]]:
@@ -42,7 +38,6 @@ class Control:
             "fail": self.fail,
             "end_faults": self._faults.end,
             "remember": self.remember,
-            "script": self.script,
             "enter": self.enter,
             "requests": self.requests,
         }
@@ -65,22 +60,10 @@ class Control:
 
     def remember(self, **settings: Any) -> None:  # noqa: ANN401 - JSON
         """Change how the server behaves, also after a restart."""
-        unknown = set(settings) - _REMEMBERED
+        unknown = set(settings) - self.REMEMBERED
         assert not unknown, f"no such settings: {unknown}"
         for name, value in settings.items():
             self._store.set(name, value)
-
-    def script(self, *, runs: Sequence[Mapping[str, Any]], experiment_id: str = "") -> list[str]:
-        """Make runs that nothing executes, and return their ids.
-
-        Args:
-            runs: Fields of each, such as `display_name`, `state`, `created_at` and `run_details`.
-            experiment_id: What they belong to; "" is the default.
-        """
-        experiment_id = experiment_id or self._experiments.default()["experiment_id"]
-        scope = self._experiments.scope(experiment_id)
-        with self._store.transaction():
-            return [self._add(run, experiment_id, scope) for run in runs]
 
     def enter(self, *, run_id: str, state: str, task_details: Sequence[Document] | None = None) -> None:
         """Let a run be in a state, which the API may not know, with these tasks."""
@@ -100,6 +83,40 @@ class Control:
         columns = ("number", "time", "method", "path", "query", "status")
         query = f"select {', '.join(columns)} from request where number > ? order by number"  # noqa: S608 - made of constants
         return [dict(zip(columns, row, strict=True)) for row in self._store.database.execute(query, (after,))]
+
+
+class Control(ControlBase):
+    """Does what a test asks for; is never refused itself.
+
+    Args:
+        store: Where everything is.
+        faults: What goes wrong on purpose.
+        workflows: What executes runs.
+        experiments: What runs belong to.
+        now: The clock.
+    """
+
+    def __init__(
+        self, store: Store, faults: Faults, *, workflows: Workflows, experiments: Experiments, now: Callable[[], float]
+    ) -> None:
+        super().__init__(store, faults, workflows=workflows, now=now)
+        self._experiments = experiments
+
+    def commands(self) -> Mapping[str, Callable[..., Any]]:
+        """What a test can ask for."""
+        return {**super().commands(), "script": self.script}
+
+    def script(self, *, runs: Sequence[Mapping[str, Any]], experiment_id: str = "") -> list[str]:
+        """Make runs that nothing executes, and return their ids.
+
+        Args:
+            runs: Fields of each, such as `display_name`, `state`, `created_at` and `run_details`.
+            experiment_id: What they belong to; "" is the default.
+        """
+        experiment_id = experiment_id or self._experiments.default()["experiment_id"]
+        scope = self._experiments.scope(experiment_id)
+        with self._store.transaction():
+            return [self._add(run, experiment_id, scope) for run in runs]
 
     def _add(self, fields: Mapping[str, Any], experiment_id: str, scope: str) -> str:
         now, state = timestamp(self._now()), fields.get("state", "RUNNING")

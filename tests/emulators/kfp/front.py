@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.emulators.kfp.auth import Gate, Visit
 from tests.emulators.kfp.call import Call, Handler, Routes
 from tests.emulators.kfp.connection import cut
-from tests.emulators.kfp.control import Control
+from tests.emulators.kfp.control import ControlBase
 from tests.emulators.kfp.faults import Faults, Kind
 from tests.emulators.kfp.refusal import RefusedError, fault, refuse_invalid
 from tests.emulators.kfp.store import Store
@@ -29,10 +29,19 @@ VERSION = "2.15.0"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
+Refusal = Callable[[int, Mapping[str, str]], Response]
+"""How a request is refused on request of a test, by a status and headers."""
+
+
 def application(routes: Routes, store: Store) -> Starlette:
     """The API itself, without faults and gate."""
-    api = [Route(PREFIX + path, _endpoint(handler, store), methods=[method]) for (method, path), handler in routes.items()]
-    return Starlette(routes=[*api, Route("/apis/v1beta1/healthz", _version), Route("/", _dashboard)])
+    pages = [Route("/apis/v1beta1/healthz", _version), Route("/", _dashboard)]
+    return Starlette(routes=[*api_routes(routes, store, PREFIX), *pages])
+
+
+def api_routes(routes: Routes, store: Store, prefix: str) -> list[Route]:
+    """The routes of an API below a prefix."""
+    return [Route(prefix + path, _endpoint(handler, store), methods=[method]) for (method, path), handler in routes.items()]
 
 
 class Front:
@@ -44,9 +53,23 @@ class Front:
         gate: Who may ask.
         faults: What goes wrong on purpose.
         store: Where requests are logged.
+        prefix: What the API is below.
+        refusal: How a request is refused on request of a test.
     """
 
-    def __init__(self, api: ASGIApp, *, control: Control, gate: Gate, faults: Faults, store: Store) -> None:
+    def __init__(
+        self,
+        api: ASGIApp,
+        *,
+        control: ControlBase,
+        gate: Gate,
+        faults: Faults,
+        store: Store,
+        prefix: str = PREFIX,
+        refusal: Refusal = fault,
+    ) -> None:
+        self._prefix = prefix
+        self._refusal = refusal
         self._api = api
         self._commands = control.commands()
         self._gate = gate
@@ -71,11 +94,11 @@ class Front:
         await self._answer(scope, receive, noting)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._faults.take(scope["method"], scope["path"].removeprefix(PREFIX))
+        found = self._faults.take(scope["method"], scope["path"].removeprefix(self._prefix))
         match found.kind if found else None:
             case Kind.REFUSE:
                 assert found is not None
-                await fault(found.status, found.headers)(scope, receive, send)
+                await self._refusal(found.status, found.headers)(scope, receive, send)
             case Kind.CUT:
                 await cut(scope, receive)
             case Kind.LOSE_REPLY:
@@ -90,13 +113,15 @@ class Front:
                 await self._pass(scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["path"].startswith(self._prefix)
+        receive = receive if is_call else await _received(scope, receive)
         request = Request(scope, receive)
         visit = Visit(
             method=scope["method"],
             path=scope["path"],
             query=scope["query_string"].decode(),
             headers=dict(request.headers),
-            body=b"" if scope["path"].startswith(PREFIX) else await request.body(),
+            body=b"" if is_call else await request.body(),
         )
         try:
             response = self._gate.check(visit)

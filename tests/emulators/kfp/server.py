@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     store = Store(settings.state / "kfp.sqlite")
     workflows = Workflows(store, Executors(settings.state), time.time)
     try:
-        asyncio.run(_serve(settings, _front(settings, store, workflows), workflows))
+        asyncio.run(serve(settings, _front(settings, store, workflows), workflows))
     finally:
         store.close()
 
@@ -80,7 +80,8 @@ def _health(settings: Settings) -> Document:
     return {"multi_user": True} if settings.is_multi_user else {}
 
 
-async def _serve(settings: Settings, front: ASGIApp, workflows: Workflows) -> None:
+async def serve(settings: Settings, front: ASGIApp, workflows: Workflows) -> None:
+    """Serve and execute until the process is ended."""
     config = uvicorn.Config(
         front,
         host=settings.host,

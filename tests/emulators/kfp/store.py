@@ -99,6 +99,11 @@ class Store:
             "select body from document where collection = ? and scope = ? order by rowid desc limit 1", (collection, scope)
         )
 
+    def every(self, collection: str, scope: str) -> list[Document]:
+        """The bodies of all documents of a scope."""
+        rows = self.database.execute("select body from document where collection = ? and scope = ?", (collection, scope))
+        return [json.loads(body) for (body,) in rows]
+
     def scope(self, collection: str, identity: str) -> str:
         """The scope of a document that exists."""
         query = "select scope from document where collection = ? and id = ?"

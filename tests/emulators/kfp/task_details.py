@@ -21,7 +21,7 @@ def task_details(run: Mapping[str, Any], events: Path) -> list[Document]:
     """
     if not events.exists():
         return []
-    tasks = list(_tasks(events))
+    tasks = list(tasks_of(events))
     root = _detail(run, "root", state=run["state"], start=tasks[0]["time"] if tasks else None)
     root |= {"end_time": run["finished_at"]} if run["finished_at"] != NEVER else {}
     driver = _detail(run, "root-driver", state="SUCCEEDED", start=root["start_time"]) | _child_of(root)
@@ -30,7 +30,7 @@ def task_details(run: Mapping[str, Any], events: Path) -> list[Document]:
     return [root, driver, *below]
 
 
-def _tasks(path: Path) -> Iterator[Document]:
+def tasks_of(path: Path) -> Iterator[Document]:
     """One entry per task: its name and start, and, if it has ended, its end."""
     begun: dict[int, Document] = {}
     for line in path.read_text().splitlines(keepends=True):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, assert_never
 
 from tests.emulators.kfp.executors import Executors, Stage
@@ -40,9 +41,13 @@ class Workflows:
         store: Where runs and workflows are.
         executors: The processes.
         now: The clock.
+        stamp: How times are written.
     """
 
-    def __init__(self, store: Store, executors: Executors, now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, executors: Executors, now: Callable[[], float], *, stamp: Callable[[float], str] = timestamp
+    ) -> None:
+        self._stamp = stamp
         self._store = store
         self._executors = executors
         self._now = now
@@ -88,18 +93,22 @@ class Workflows:
         """Let a run be in a state."""
         run = self._store.find("run", run_id)
         assert run is not None
-        now = timestamp(self._now())
+        now = self._stamp(self._now())
         run |= {"state": state, "finished_at": now if state in TERMINAL else NEVER}
         run["state_history"].append({"update_time": now, "state": state})
         self._store.save("run", run_id, run)
         if state in TERMINAL:
             self._store.database.execute("update workflow set is_open = 0 where run_id = ?", (run_id,))
 
+    def events(self, run_id: str) -> Path:
+        """The file that tells of a run's tasks; it need not exist."""
+        return self._executors.folder(self._workflow(run_id).name).path / EVENTS
+
     def detailed(self, run: Document) -> Document:
         """A run with its tasks."""
         tasks = run.get("run_details", {}).get("task_details")  # of a run that a test made
         if tasks is None:
-            tasks = task_details(run, self._executors.folder(self._workflow(run["run_id"]).name).path / EVENTS)
+            tasks = task_details(run, self.events(run["run_id"]))
         return run | ({"run_details": {"task_details": tasks}} if tasks else {})
 
     def advance(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Call
+from trainer_daemon.commands.setup_jobs import PERMISSIONS
 
 BASH = shutil.which("bash") or "bash"
 GCLOUD = """
@@ -292,3 +293,39 @@ def test_script_is_clean_for_shellcheck(call: Call, folder: Path) -> None:
         [Path(sys.executable).with_name("shellcheck"), "-"], input=script, capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_steps_on_vertex_ai_have_an_account_of_their_own(cloud: Cloud, call: Call, folder: Path) -> None:
+    """The daemon may do with pipeline jobs what it has to and start steps as that account; run again, nothing is made twice."""
+    write(folder, a_model())
+    config = folder / "trainer.toml"
+    keys = {
+        "kind": "vertex",
+        "project": "ml-demo",
+        "location": "europe-west1",
+        "pipeline_root": "gs://artifacts/runs",
+        "image": "i:1",
+    }
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
+    config.write_text(f"[orchestrator]\n{lines}\n{config.read_text()}")
+    text = call("setup-gcp", "--print").out
+    assert cloud.run(text).returncode == 0
+    calls = cloud.calls()
+    steps = "serviceAccount:trainer-steps@ml-demo.iam.gserviceaccount.com"
+    assert {
+        ("trainer-steps@ml-demo.iam.gserviceaccount.com", DAEMON, "roles/iam.serviceAccountUser"),
+        ("gs://artifacts", steps, "roles/storage.objectUser"),
+        ("gs://churn-drops", steps, "roles/storage.objectViewer"),
+    } <= granted(calls)
+    on_project = {tuple(words[-2:]) for words in calls if words[:2] == ["projects", "add-iam-policy-binding"]}
+    assert on_project == {
+        (f"--member={DAEMON}", "--role=projects/ml-demo/roles/trainerDaemonPipelines"),
+        (f"--member={steps}", "--role=roles/aiplatform.user"),
+    }
+    assert ["services", "enable", "aiplatform.googleapis.com", "--project=ml-demo"] in calls
+    (role,) = (words for words in calls if words[:3] == ["iam", "roles", "create"])
+    assert sorted(role[5].removeprefix("--permissions=").split(",")) == sorted(PERMISSIONS)
+    assert cloud.run(text).returncode == 0
+    again = cloud.calls(after=len(calls))
+    assert [words[:3] for words in again if words[1:3] == ["roles", "create"]] == []
+    assert ["iam", "roles", "update"] in [words[:3] for words in again]

@@ -18,6 +18,8 @@ COMMANDS = (
     "status",
     "explain",
     "cancel",
+    "promote",
+    "rollback",
     "predict",
     "doctor",
     "import-schedule",

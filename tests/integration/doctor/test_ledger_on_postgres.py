@@ -7,6 +7,7 @@ from typing import Any
 from tests.emulators.postgres import PASSWORD, PostgresServer
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.doctor import LedgerState, ledger_state
+from trainer_daemon.adapters.ledger.migrating import LATEST
 from trainer_daemon.bootstrap import clock
 from trainer_daemon.config import Settings, check_settings
 from trainer_daemon.doctor.clocks import clock_probes
@@ -38,7 +39,7 @@ def test_ledger_is_found_with_its_version_and_stays_as_it_is(postgres_server: Po
     assert postgres_server.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", name) == [(0,)]
     with Ledger(url):
         made = checked(url, tmp_path, orchestrator=FAR)
-    assert "schema 0003, writable" in made.found
+    assert f"schema {LATEST}, writable" in made.found
     assert PASSWORD not in empty.found + made.found
     postgres_server.drop(name)
 
@@ -87,5 +88,5 @@ def test_clock_is_compared_with_that_of_the_server(postgres_url: str, tmp_path: 
 
 def test_old_server_is_a_warning() -> None:
     """It may work, and nobody has tried."""
-    state = LedgerState(version="0003", server="PostgreSQL 9.6", server_major=9)
+    state = LedgerState(version=LATEST, server="PostgreSQL 9.6", server_major=9)
     assert judge_server(state, "f", orchestrator="kubeflow").status is Status.WARNING

@@ -12,9 +12,8 @@ import structlog
 from tests.emulators.fixtures import MakeKfpServer
 from tests.emulators.kfp_server import KfpServer
 from tests.integration.kubeflow.recurring import Stranger
-from tests.integration.orchestrator_contract import Probe, compile_probes
+from tests.integration.orchestrator_contract import Probe
 from trainer_daemon.adapters.kubeflow import (
-    Adjustments,
     Connection,
     Credentials,
     KubeflowApi,
@@ -23,6 +22,9 @@ from trainer_daemon.adapters.kubeflow import (
     NoCredentials,
     Placement,
 )
+from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.pipelines import Pipelines
+from trainer_daemon.remote.spec import Adjustments
 
 EXPERIMENT = "tests"
 Make = Callable[..., KubeflowOrchestrator]
@@ -51,25 +53,25 @@ class Installation:
         connection: dict[str, Any] | None = None,
         look_s: tuple[float, float] = (0.05, 0.2),
         digest: str = "code",
-        **placement: Any,  # noqa: ANN401 - of Placement
+        **placement: Any,  # noqa: ANN401 - of Placement and of Habits
     ) -> KubeflowOrchestrator:
         """One more adapter, as a restarted daemon would have; it looks often."""
         api = self.api(credentials, **(connection or {}))
-        library = Library(
-            api,
+        pipelines = Pipelines(
             compiled=lambda name: self.compiled / f"{name}.yaml",
             adjustments=adjustments or Adjustments(),
             code_digest=digest,
             log=self.log,
         )
+        habits: dict[str, Any] = {key: placement.pop(key) for key in ("run_timeout_s", "link", "ending_s") if key in placement}
         made = KubeflowOrchestrator(
             api,
-            library,
-            Placement(**{"experiment": EXPERIMENT, "run_timeout_s": 3600.0, **placement}),
+            Library(api, pipelines, log=self.log),
+            Placement(**{"experiment": EXPERIMENT, **placement}),
+            habits=Habits(**{"run_timeout_s": 3600.0, "look_s": look_s, **habits}),
             on_change=self.changed.append,
             clock=lambda: datetime.now(UTC),
             log=self.log,
-            look_s=look_s,
         )
         self.made.append(made)
         return made
@@ -77,12 +79,6 @@ class Installation:
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of one event."""
         return [call.kwargs for call in self.log.calls if call.args == (event,)]
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the compiled test pipelines."""
-    return compile_probes(tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture

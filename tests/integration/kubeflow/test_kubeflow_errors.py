@@ -147,12 +147,16 @@ import structlog
 from trainer_daemon.adapters.kubeflow import *
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.ports import RunRequest
+from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.pipelines import Pipelines
+from trainer_daemon.remote.spec import Adjustments
 host, compiled, out = sys.argv[1:]
 log = structlog.wrap_logger(structlog.ReturnLogger())
 api = KubeflowApi(Connection(host=host, credentials=NoCredentials()), log=log)
-library = Library(api, compiled=lambda name: Path(compiled) / f"{name}.yaml", adjustments=Adjustments(), code_digest="", log=log)
-placement = Placement(experiment="tests", run_timeout_s=60, archive=True)
-adapter = KubeflowOrchestrator(api, library, placement, on_change=print, clock=lambda: datetime.now(UTC), log=log)
+read = lambda name: Path(compiled) / f"{name}.yaml"
+library = Library(api, Pipelines(compiled=read, adjustments=Adjustments(), code_digest="", log=log), log=log)
+placement, habits = Placement(experiment="tests", archive=True), Habits(run_timeout_s=60)
+adapter = KubeflowOrchestrator(api, library, placement, habits=habits, on_change=print, clock=lambda: datetime.now(UTC), log=log)
 adapter.submit(RunRequest(name="quiet", pipeline="probe", parameters={"out": out}, timeout_s=60))
 adapter.observe(["quiet", "never-was"])
 adapter.cancel("quiet")

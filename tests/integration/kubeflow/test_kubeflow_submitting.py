@@ -8,10 +8,10 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.integration.kubeflow.conftest import EXPERIMENT, Installation
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually, outcome
-from trainer_daemon.adapters.kubeflow import Adjustments
 from trainer_daemon.adapters.kubeflow.runs import KfpRun
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Phase
+from trainer_daemon.remote.spec import Adjustments
 
 
 def runs_of(installation: Installation, name: str = RUN) -> list[KfpRun]:

@@ -8,9 +8,10 @@ from tests.emulators.kfp_server import LoggedRequest
 from tests.integration.kubeflow.conftest import EXPERIMENT, Installation
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually, outcome
 from trainer_daemon.adapters.kubeflow import KubeflowOrchestrator
-from trainer_daemon.adapters.kubeflow.watch import Watch
+from trainer_daemon.adapters.kubeflow.named import NamedRuns
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.observations import Phase
+from trainer_daemon.remote.watch import Watch
 
 
 def scripted(installation: Installation, *runs: dict[str, Any]) -> list[str]:
@@ -65,9 +66,8 @@ def test_looks_become_rare_while_nothing_happens(installation: Installation) -> 
     """Two seconds after a change, then ever more rarely, at most half a minute; whoever asks in between costs nothing."""
     (run_id,) = scripted(installation, {"display_name": RUN})
     now = [0.0]
-    api = installation.api()
-    experiment = api.find_experiment(EXPERIMENT)
-    watch = Watch(api, experiment=lambda: experiment, on_change=lambda _: None, log=installation.log, clock=lambda: now[0])
+    runs = NamedRuns(installation.api(), EXPERIMENT, installation.log)
+    watch = Watch(runs, on_change=lambda _: None, clock=lambda: now[0])
     pauses = []
     for _ in range(10):
         watch.see([RUN])

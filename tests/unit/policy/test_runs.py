@@ -38,9 +38,11 @@ def test_names_are_made_of_what_the_kfp_api_survives(model: str, attempt: int) -
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,79}", run_name(model, "2025-03", "ab" * 32, attempt))
 
 
-def test_every_state_has_its_moves_and_nothing_leaves_a_decision() -> None:
-    """A superseded run cannot be promoted, a decided one cannot be moved."""
+def test_every_state_has_its_moves_and_only_a_person_turns_a_decision_round() -> None:
+    """A superseded run cannot be promoted, a decided one cannot be trained or judged again."""
     assert set(MOVES) == set(RunState)
     assert RunState.PROMOTED not in MOVES[RunState.SUPERSEDED]
-    assert not any(MOVES[state] for state in (RunState.PROMOTED, RunState.REJECTED, RunState.QUARANTINED))
+    assert set(MOVES[RunState.PROMOTED]) == {RunState.REJECTED}
+    assert set(MOVES[RunState.REJECTED]) == {RunState.PROMOTED}
+    assert not MOVES[RunState.QUARANTINED]
     assert OPEN < LIVE

@@ -12,10 +12,8 @@ from trainer_daemon.adapters.kubeflow.credentials import (
 from trainer_daemon.adapters.kubeflow.dex import DexSession, Login
 from trainer_daemon.adapters.kubeflow.library import Library
 from trainer_daemon.adapters.kubeflow.orchestrator import KubeflowOrchestrator, Placement
-from trainer_daemon.adapters.kubeflow.spec import Adjustments
 
 __all__ = [
-    "Adjustments",
     "Connection",
     "CookiesFile",
     "Credentials",

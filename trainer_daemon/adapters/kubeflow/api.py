@@ -21,12 +21,13 @@ import kfp_server_api as kfp
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.kubeflow.credentials import Credentials
-from trainer_daemon.adapters.kubeflow.errors import Refused
 from trainer_daemon.adapters.kubeflow.recurring import pipeline_id_of, recurring_run
-from trainer_daemon.adapters.kubeflow.runs import OPEN_STATES, KfpRun, Task
+from trainer_daemon.adapters.kubeflow.runs import OPEN_STATES, KfpRun
 from trainer_daemon.adapters.kubeflow.transport import Transport
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.recurring import RecurringRun
+from trainer_daemon.remote.errors import Refused
+from trainer_daemon.remote.runs import Task
 
 PAGE_SIZE = 200
 """The most that the server gives at once."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trainer_daemon.adapters.kubeflow.errors import Unauthenticated
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.remote.errors import Unauthenticated
 
 if TYPE_CHECKING:
     import google.auth.credentials

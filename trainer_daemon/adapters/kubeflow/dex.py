@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from trainer_daemon.adapters.kubeflow.credentials import Headers, read_secret
-from trainer_daemon.adapters.kubeflow.errors import Unauthenticated
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.remote.errors import Unauthenticated
 
 _CONNECTOR = "local"
 """Dex's own users; other connectors ask a person."""

@@ -5,18 +5,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
 from trainer_daemon.adapters.kubeflow.api import KubeflowApi
-from trainer_daemon.adapters.kubeflow.errors import Refused, Unauthenticated
 from trainer_daemon.adapters.kubeflow.library import slug
 from trainer_daemon.policy.checks import Finding, failed, ok, split_sentence, warning
 from trainer_daemon.policy.recurring import RecurringRun, converted
 from trainer_daemon.probing import Probe
+from trainer_daemon.remote.doctor import image_probe
+from trainer_daemon.remote.errors import Refused, Unauthenticated
 
 if TYPE_CHECKING:
     from trainer_daemon.config_orchestrator import OrchestratorSettings
 
 _CALLS_MAX = 4
 """In one check, apart from lists of many pages."""
-_DIGEST = "@sha256:"
 
 
 def kubeflow_probes(api: KubeflowApi, settings: "OrchestratorSettings", pipelines: Collection[str]) -> tuple[Probe, ...]:
@@ -36,7 +36,7 @@ def kubeflow_probes(api: KubeflowApi, settings: "OrchestratorSettings", pipeline
         server,
         credentials,
         Probe(name="experiment", look=checks.look_at_experiment, needs=admitted, deadline_s=deadline_s),
-        Probe(name="image", look=checks.look_at_image),
+        image_probe(settings.image),
         Probe(name="recurring runs", look=checks.look_at_recurring_runs, needs=admitted, deadline_s=deadline_s),
     )
 
@@ -77,17 +77,6 @@ class _Checks:
         if self._api.find_experiment(name):
             return ok(f"{name} exists")
         return ok(f"{name} does not exist yet; the first run makes it")
-
-    def look_at_image(self) -> Finding:
-        """Runs that name the same image should run the same code."""
-        image = self._settings.image
-        tag = image.rpartition("/")[2].partition(":")[2]
-        if _DIGEST in image or tag not in {"", "latest"}:
-            return ok(f"steps run in {image}")
-        return warning(
-            f"steps run in {image}, which may be another image tomorrow",
-            "name a version or a digest in orchestrator.image",
-        )
 
     def look_at_recurring_runs(self) -> Finding:
         """Those that are enabled and execute a pipeline of ours."""

@@ -1,152 +1,34 @@
-"""What the API says of runs, as values: states in the words of this project, duplicates, and which step failed. Pure."""
+"""What the API's states of a run mean, and which of several runs of one name counts. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from trainer_daemon.policy.observations import Observation, Phase
+from trainer_daemon.policy.observations import Phase
+from trainer_daemon.remote.runs import RemoteRun
 
-PHASES: Mapping[str, Phase] = {
-    "": Phase.PENDING,
-    "RUNTIME_STATE_UNSPECIFIED": Phase.PENDING,
-    "PENDING": Phase.PENDING,
-    "RUNNING": Phase.RUNNING,
-    "PAUSED": Phase.RUNNING,
-    "CANCELING": Phase.RUNNING,
-    "SUCCEEDED": Phase.SUCCEEDED,
-    "SKIPPED": Phase.FAILED,
-    "FAILED": Phase.FAILED,
-    "CANCELED": Phase.CANCELED,
-}
-"""Every state of v2beta1. A run that was skipped never worked, and one that is being cancelled still does."""
 OPEN_STATES = ("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "PAUSED", "CANCELING")
-TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
-_WORKING = frozenset({"FAILED", "CANCELED", "CANCELING", "RUNNING"})
-_NAMELESS = frozenset({"executor", "retry"})
-"""Nodes that the backend puts below a step's own."""
-_MESSAGE_MAX = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One node of a run: a step, a group of steps, or something the backend made for one.
+class KfpRun(RemoteRun):
+    """One run; of v2beta1's states, one that was skipped never worked, and one that is being cancelled still does."""
 
-    Attributes:
-        error: The backend's words on it; the step's own are rarely among them.
-        children: Ids of the nodes below it.
-    """
-
-    id: str
-    name: str
-    state: str
-    error: str = ""
-    parent: str = ""
-    children: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KfpRun:
-    """One run as the API shows it.
-
-    Attributes:
-        finished_at: None while it goes on.
-        error: What the backend says of the run as a whole.
-        tasks: Its nodes; empty when the answer left them out.
-    """
-
-    id: str
-    name: str
-    state: str
-    created_at: datetime
-    finished_at: datetime | None = None
-    error: str = ""
-    tasks: tuple[Task, ...] = ()
-
-    @property
-    def phase(self) -> Phase:
-        """Its state in the words of this project."""
-        return PHASES.get(self.state, Phase.UNKNOWN)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will happen in it."""
-        return self.phase in TERMINAL
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether it is over or was told to end."""
-        return self.is_over or self.state == "CANCELING"
+    PHASES: ClassVar[Mapping[str, Phase]] = {
+        "": Phase.PENDING,
+        "RUNTIME_STATE_UNSPECIFIED": Phase.PENDING,
+        "PENDING": Phase.PENDING,
+        "RUNNING": Phase.RUNNING,
+        "PAUSED": Phase.RUNNING,
+        "CANCELING": Phase.RUNNING,
+        "SUCCEEDED": Phase.SUCCEEDED,
+        "SKIPPED": Phase.FAILED,
+        "FAILED": Phase.FAILED,
+        "CANCELED": Phase.CANCELED,
+    }
+    ENDING: ClassVar[str] = "CANCELING"
 
 
 def oldest(runs: Sequence[KfpRun]) -> KfpRun | None:
     """The one of several runs of one name that counts; the id decides among those of one second, so that everybody agrees."""
     return min(runs, key=lambda run: (run.created_at, run.id), default=None)
-
-
-def is_overdue(run: KfpRun, timeout_s: float, now: datetime) -> bool:
-    """Whether a run has taken longer than it may."""
-    return (run.finished_at or now) - run.created_at >= timedelta(seconds=timeout_s)
-
-
-def observation_of(run: KfpRun, *, timeout_s: float, link: str) -> Observation:
-    """What the daemon is told.
-
-    A run that was ended after its time was ended because of it: so a restart in between changes nothing.
-
-    Args:
-        run: With its tasks when it failed or was cancelled.
-        timeout_s: How long it might take.
-        link: Its page in the user interface; empty when that is not known.
-    """
-    seen = Observation(name=run.name, phase=run.phase, run_id=run.id)
-    match run.phase:
-        case Phase.UNKNOWN:
-            return replace(seen, reason=run.state)
-        case Phase.FAILED:
-            return replace(seen, reason=_linked(failure(run), link))
-        case Phase.CANCELED if run.finished_at and is_overdue(run, timeout_s, run.finished_at):
-            return replace(seen, phase=Phase.FAILED, reason=_linked(f"timed out after {timeout_s:g} s{_where(run)}", link))
-        case _:
-            return seen
-
-
-def failure(run: KfpRun) -> str:
-    """Which step failed, and what the backend says of it."""
-    if run.state == "SKIPPED":
-        return "Kubeflow Pipelines skipped the run: none of its steps was executed"
-    failed = [task for task in run.tasks if task.state == "FAILED"]
-    leaf = _leaf(failed)
-    if leaf is None:
-        return f"the run failed: {_line(run.error)}" if run.error else "the run failed before any of its steps began"
-    message = leaf.error or next((task.error for task in failed if task.error), run.error)
-    name = _step_name(leaf, run.tasks)
-    return f"step {name} failed: {_line(message)}" if message else f"step {name} failed"
-
-
-def _where(run: KfpRun) -> str:
-    leaf = _leaf([task for task in run.tasks if task.state in _WORKING])
-    return f" in step {_step_name(leaf, run.tasks)}" if leaf else ""
-
-
-def _leaf(tasks: Sequence[Task]) -> Task | None:
-    """The first of the tasks that has none of the others below it: groups fail because their members do."""
-    above = {task.parent for task in tasks}
-    ids = {task.id for task in tasks}
-    return next((task for task in tasks if task.id not in above and not ids.intersection(task.children)), None)
-
-
-def _step_name(task: Task, tasks: Iterable[Task]) -> str:
-    """The name that the pipeline's author knows."""
-    if task.name in _NAMELESS or task.name.startswith("executor("):
-        parent = next((other for other in tasks if task.id in other.children or other.id == task.parent), None)
-        return _step_name(parent, [other for other in tasks if other is not task]) if parent else task.name
-    return task.name.removesuffix("-driver")
-
-
-def _line(message: str) -> str:
-    text = " ".join(message.split())
-    return text if len(text) <= _MESSAGE_MAX else f"{text[:_MESSAGE_MAX]}…"
-
-
-def _linked(reason: str, link: str) -> str:
-    return f"{reason}; see {link}" if link else reason

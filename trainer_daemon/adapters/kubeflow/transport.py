@@ -6,7 +6,6 @@ replaced: an answer is a JSON object of the API server, or an error.
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ from kfp_server_api.rest import RESTClientObject
 from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.kubeflow.credentials import Credentials
-from trainer_daemon.adapters.kubeflow.errors import Refused, Unauthenticated
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.remote.admission import Admission
+from trainer_daemon.remote.errors import Refused, Unauthenticated
 
 _CHUNK_BYTES = 1 << 16
 _MESSAGE_MAX = 500
@@ -88,9 +88,7 @@ class Transport(RESTClientObject):  # type: ignore[misc] # the library has no ty
         self._credentials = credentials
         self._cookies = cookies
         self._timeout_s = timeout_s
-        self._log = log
-        self._lock = threading.Lock()
-        self._is_refused = False
+        self._admission = Admission(log)
 
     def request(
         self,
@@ -115,10 +113,10 @@ class Transport(RESTClientObject):  # type: ignore[misc] # the library has no ty
         try:
             answer = self._admitted(what, lambda own: self._send(method, url, {**(headers or {}), **own}, given))
         except Unauthenticated as exc:
-            self._note_refusal(str(exc))
+            self._admission.refused(str(exc))
             raise
         checked = _checked(what, answer)
-        self._note_admission()
+        self._admission.granted()
         return checked
 
     def _admitted(self, what: str, send: Callable[[Mapping[str, str]], Answer]) -> Answer:
@@ -167,19 +165,6 @@ class Transport(RESTClientObject):  # type: ignore[misc] # the library has no ty
         if isinstance(error, urllib3.exceptions.ReadTimeoutError):
             return TemporaryError(f"{_host(url)} does not answer within {self._timeout_s:g} s")
         return TemporaryError(f"cannot reach Kubeflow Pipelines at {_host(url)}: {error}")
-
-    def _note_refusal(self, reason: str) -> None:
-        """Once until it is taken again, however many calls are turned away meanwhile."""
-        with self._lock:
-            is_news, self._is_refused = not self._is_refused, True
-        if is_news:
-            self._log.error("credential_refused", reason=reason)
-
-    def _note_admission(self) -> None:
-        with self._lock:
-            is_news, self._is_refused = self._is_refused, False
-        if is_news:
-            self._log.info("credential_accepted")
 
 
 def _read(response: Any, deadline: float) -> bytes:  # noqa: ANN401 - urllib3's, by way of an untyped library

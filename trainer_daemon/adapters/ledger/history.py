@@ -11,13 +11,15 @@ from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make
 
 from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
+from trainer_daemon.adapters.ledger.intervening import intervention_of
 from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
 from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
-from trainer_daemon.adapters.ledger.tables import champions, decisions, events, leases, runs, transitions
+from trainer_daemon.adapters.ledger.tables import champions, decisions, events, interventions, leases, runs, transitions
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.events import Event
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.leases import Lease
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run
@@ -77,7 +79,8 @@ class Reign:
 
     Attributes:
         version: Empty when nobody was champion from then on.
-        cause: `promoted` by the daemon, `found` at its first look, or `external`: somebody else moved the alias.
+        cause: `promoted` by the daemon, `forced` or `rollback` by the daemon for a person, `found` at its first look, or
+            `external`: somebody else moved the alias.
     """
 
     version: str
@@ -129,6 +132,11 @@ class History(LedgerReader):
         columns = [champions.c[name] for name in Reign.__slots__]
         query = select(*columns).where(champions.c.model == model).order_by(champions.c.id)
         return self._each(query, lambda row: Reign(**row))
+
+    def interventions(self, model: str) -> tuple[Intervention, ...]:
+        """What people asked for about the champion, oldest first."""
+        query = select(interventions).where(interventions.c.model == model).order_by(interventions.c.id)
+        return self._each(query, intervention_of)
 
     def holding(self, model: str) -> Holding | None:
         """Who holds a model's lease, or held it last; None where a lock beside the file lets only one daemon use the ledger."""

@@ -4,11 +4,23 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, exists, func, literal_column, not_, or_, select, union
 
-from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, drops, events, run_drops, runs
+from trainer_daemon.adapters.ledger.tables import (
+    answers,
+    baselines,
+    champions,
+    decisions,
+    drops,
+    events,
+    interventions,
+    run_drops,
+    runs,
+)
 from trainer_daemon.policy.runs import LIVE, OPEN, RunState
 
 _MODEL, _KEY, _URI = (bindparam(name, type_=Text) for name in ("model", "key", "uri"))
-_URIS, _KEYS, _MODELS = (bindparam(name, type_=Text, expanding=True) for name in ("uris", "keys", "models"))
+_URIS, _KEYS, _MODELS, _VERSIONS = (
+    bindparam(name, type_=Text, expanding=True) for name in ("uris", "keys", "models", "versions")
+)
 
 
 def word(value: str) -> ColumnElement[str]:
@@ -40,6 +52,7 @@ OTHER_BYTES = (
 
 LIVE_RUNS = select(runs).where(runs.c.model == _MODEL, ALIVE).order_by(runs.c.period, runs.c.sequence)
 RUN = select(runs).where(runs.c.key == _KEY)
+RUNS_OF_VERSIONS = select(runs).where(runs.c.model == _MODEL, runs.c.model_version.in_(_VERSIONS)).order_by(runs.c.sequence)
 _SAME_BYTES = select(run_drops.c.run_key).where(run_drops.c.uri == _URI, run_drops.c.checksum == bindparam("checksum"))
 RUNS_FOR_CONTENT = (
     select(runs)
@@ -55,6 +68,16 @@ OCCUPIED = (
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
 DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
 ANSWERS_TO_RUNS = select(answers).where(answers.c.run_key.in_(_KEYS))
+_metrics = {name: decisions.c.evaluation[(name, "metrics")].label(name) for name in ("candidate", "champion")}
+JUDGED = (
+    select(runs.c.key, runs.c.period, runs.c.state, decisions.c.candidate_version, decisions.c.at, *_metrics.values())
+    .select_from(decisions.join(runs, runs.c.key == decisions.c.run_key))
+    .where(runs.c.model == _MODEL)
+    .order_by(decisions.c.at.desc())
+    .limit(bindparam("limit"))
+)
+"""Without their evaluations, which are large: only the metrics in them."""
+EVALUATION = select(decisions.c.evaluation).where(decisions.c.run_key == _KEY, decisions.c.attempt == bindparam("attempt"))
 FAILED_SINCE = (
     select(func.count())
     .select_from(runs)
@@ -92,8 +115,16 @@ _of_model = select(champions).where(champions.c.model == _MODEL).order_by(champi
 KNOWN_CHAMPION = _of_model
 LAST_CHAMPION = _of_model.where(champions.c.version != "")
 
+NEXT_INTERVENTION = (
+    select(interventions)
+    .where(interventions.c.model == _MODEL, interventions.c.outcome == "pending")
+    .order_by(interventions.c.id)
+    .limit(1)
+)
+
 LAST_CHANGE = select(
     select(func.coalesce(func.max(events.c.sequence), 0)).scalar_subquery(),
     select(func.count()).select_from(runs).where(runs.c.ending != "").scalar_subquery(),
     select(func.count()).select_from(answers).scalar_subquery(),
+    select(func.count()).select_from(interventions).scalar_subquery(),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Update
 from sqlalchemy.exc import IntegrityError
 
-from trainer_daemon.adapters.ledger import queries, writes
+from trainer_daemon.adapters.ledger import intervening, queries, writes
 from trainer_daemon.adapters.ledger.database import repeated
 from trainer_daemon.adapters.ledger.leasing import LeasingLedger
 from trainer_daemon.adapters.ledger.notices import Notices
@@ -19,6 +19,7 @@ from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_j
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
+from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.notices import about_drop, kind_of_move
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Proposal
@@ -243,6 +244,48 @@ class Ledger(LeasingLedger):
         with self._writing() as connection:
             _add_champion(connection, model, champion or Champion(version=""), cause=cause, now=now)
 
+    # what people ask for
+
+    @repeated
+    def ask(self, intervention: Intervention) -> None:
+        """Write down whom a person wants to be champion; the daemon acts on it."""
+        with self._writing() as connection:
+            intervening.ask(connection, intervention)
+
+    @repeated
+    def dismiss(self, intervention: Intervention, why: str, now: datetime) -> None:
+        """Close what cannot be carried out any more."""
+        with self._writing() as connection:
+            intervening.close(connection, intervention, {"outcome": "refused", "why": why}, now)
+
+    @repeated
+    def intervened(
+        self, intervention: Intervention, champion: Champion, *, replaced: str, now: datetime
+    ) -> tuple[tuple[Run, RunState], ...]:
+        """The alias was moved for a person: the intervention, the champion and the states of both runs in one transaction.
+
+        Args:
+            intervention: What was asked for.
+            champion: The version that is champion now.
+            replaced: The version that was before; empty for nobody.
+            now: In UTC.
+
+        Returns:
+            The runs whose state moved, and where to; a run that something is still to happen to goes on.
+        """
+        versions = [champion.version, replaced] if intervention.kind == "rollback" else [champion.version]
+        moved = intervening.ends(
+            self._runs(queries.RUNS_OF_VERSIONS, model=intervention.model, versions=versions), champion.version
+        )
+        why = intervention.sentence
+        with self._telling() as connection:
+            intervening.close(connection, intervention, {"outcome": "done", "replaces": replaced}, now)
+            for run, to in moved:
+                _move(connection, run, _Move(to=to, attempt=run.attempt, why=why, at=now, by=intervention.by), Change(error=why))
+            _add_champion(connection, intervention.model, champion, cause=intervening.CAUSES[intervention.kind], now=now)
+            self.notices.write(connection, intervening.notice(intervention, replaced, now))
+        return moved
+
     @repeated
     def set_baseline(self, model: str, *, listed: int, now: datetime) -> None:
         """The model's bucket has been listed completely once."""
@@ -297,7 +340,7 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
 def _is_over(run: Run, move: _Move, change: Change) -> bool:
     """Nothing is left to be ended, so nobody's wish to end it may outlive it: it would end the run when it is asked for again."""
     if move.to is RunState.FAILED:
-        return change.final or move.attempt >= run.attempts_max
+        return change.final or move.attempt >= run.attempts_max + change.extra_attempt
     return move.to not in LIVE
 
 

@@ -193,6 +193,24 @@ answers = Table(
 )
 """What a person said to a promotion that waits for approval; one per attempt of a run, and nobody revokes it."""
 
+interventions = Table(
+    "intervention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("replaces", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("outcome", String(16), nullable=False, server_default="pending"),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("closed_at", UtcDateTime, nullable=True),
+    Index("ix_intervention_model", "model", "outcome", "id"),
+)
+"""What people asked for about the champion, in their order; `outcome` is `pending` until the reconciler has acted on it."""
+
 champions = Table(
     "champion",
     metadata,

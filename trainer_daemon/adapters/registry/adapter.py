@@ -60,6 +60,7 @@ class MlflowRegistry:
             failure=self._failure(model, run_key, reply["failure"]),
             decided=decided,
             decided_run=decided_run,
+            rolled_back=reply["rolled_back"],
         )
 
     def _failure(self, model: str, run_key: str, text: str) -> Failure | None:
@@ -117,13 +118,22 @@ class MlflowRegistry:
         fitting = {name: shortened(value, TAG_LENGTH_MAX) for name, value in tags.items()}
         self._worker.call("record_decision", model=model, version=version, tags=fitting)
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description, in place of the one it has; MLflow shows it as Markdown."""
+        self._worker.call("describe", model=model, version=version, card=card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence of this run, in place of the one there; nothing happens when the run left none."""
+        self._worker.call("keep_report", model=model, run_key=run_key, page=page)
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version and `previous-champion` at `expected`, if the champion still is `expected`.
 
         MLflow has no compare-and-set: the alias is read, compared and written, then read again. Nobody else who
-        follows this protocol writes in between, since one daemon at a time works on a ledger; a person may, within
-        milliseconds, and the last writer wins then - which the next look at the registry notices. How a crash between
-        the two aliases converges is argued in `moving`.
+        follows this protocol writes in between, since one daemon at a time works on a ledger, and one at a time moves
+        aliases in a SQLite file, whatever its ledger. A person may, or a daemon with another ledger on the same server,
+        within milliseconds, and the last writer wins then - which the next look at the registry notices. How a crash
+        between the two aliases converges is argued in `moving`.
 
         Args:
             model: Name of the registered model.
@@ -134,6 +144,20 @@ class MlflowRegistry:
             The champion's version afterwards: `version` when it was moved now or before, otherwise whoever is champion.
         """
         return str(self._worker.call("promote", model=model, version=version, expected=expected)["champion"])
+
+    def move_champion(self, model: str, version: str, *, expected: str) -> str:
+        """As `promote`, for a person: also to a version that was rolled back."""
+        return str(self._worker.call("move_champion", model=model, version=version, expected=expected)["champion"])
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Version by alias."""
+        aliases: dict[str, str] = self._worker.call("aliases", model=model)["aliases"]
+        return aliases
+
+    def marks(self, model: str, version: str) -> Mapping[str, str] | None:
+        """The tags of a version; None when there is no such version."""
+        tags: dict[str, str] | None = self._worker.call("marks", model=model, version=version)["tags"]
+        return tags
 
     def close(self) -> None:
         """End the child process; a call that another thread has under way fails as temporary."""

@@ -1,17 +1,23 @@
-"""Checks of MLflow: whether it answers, and whether the registry can be written. By the worker process, as everything else."""
+"""Checks of MLflow: whether it answers, whether the registry can be written, and who else can; calls of MLflow by the worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer_daemon.adapters.registry.moving import CHAMPION
 from trainer_daemon.adapters.registry.process import START_TIMEOUT_S, Worker
+from trainer_daemon.adapters.registry.strangers import judge_file, judge_server
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.alias_moves import AliasPast, judge_alias
 from trainer_daemon.policy.checks import Finding, failed, ok, skipped
 from trainer_daemon.probing import Probe
 from trainer_daemon.telemetry.redaction import redacted
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trainer_daemon.config import MlflowSettings
 
 _IDLE_S = 30.0
@@ -20,30 +26,51 @@ _DEADLINE_S = START_TIMEOUT_S + _CALL_S_MAX + 10
 _SQLITE = "sqlite:///"
 
 
-def registry_probes(settings: "MlflowSettings", models: Sequence[str], resources: ExitStack) -> tuple[Probe, ...]:
-    """Whether MLflow answers, and for each model whether the registry can be written.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What the registry is held against.
+
+    Attributes:
+        aliases: What the ledger knows of a model's alias.
+        clock: Now, in UTC.
+    """
+
+    aliases: Callable[[str], AliasPast]
+    clock: "Callable[[], datetime]"
+
+
+def registry_probes(settings: "MlflowSettings", models: Sequence[str], past: Past, resources: ExitStack) -> tuple[Probe, ...]:
+    """Whether MLflow answers, who can write it, and for each model whether we can and whether others have.
 
     Args:
         settings: Where MLflow is; the start of the worker may take longer than a call.
         models: Names of the registered models.
+        past: What their aliases are held against.
         resources: Ends the worker.
     """
-    if (missing := _missing_file(settings.tracking_uri)) is not None:
-        return (Probe(name="mlflow", look=lambda: ok(f"{missing} does not exist yet; it is made at the first use")),)
+    path = _file(settings.tracking_uri)
+    if path is not None and not path.exists():
+        return (Probe(name="mlflow", look=lambda: ok(f"{path} does not exist yet; it is made at the first use")),)
     call_timeout_s = min(settings.call_timeout_s, _CALL_S_MAX)
     worker = Worker(tracking_uri=settings.tracking_uri, call_timeout_s=call_timeout_s, idle_s=_IDLE_S)
     resources.callback(worker.close)
     checks = _Checks(worker, redacted(settings.tracking_uri))
     reachable = Probe(name="mlflow", look=checks.look, deadline_s=_DEADLINE_S)
-    return reachable, *(checks.writing(model, reachable) for model in models)
+    strangers = Probe(
+        name="strangers",
+        look=lambda: judge_file(path) if path else judge_server(settings.tracking_uri),
+        needs=(reachable,),
+        deadline_s=_DEADLINE_S,
+    )
+    written = [probe for model in models for probe in (checks.writing(model, reachable), checks.alias(model, past, reachable))]
+    return reachable, strangers, *written
 
 
-def _missing_file(tracking_uri: str) -> Path | None:
-    """The SQLite file that the URI names, if it does not exist."""
+def _file(tracking_uri: str) -> Path | None:
+    """The SQLite file that the URI names; None for a server."""
     if not tracking_uri.startswith(_SQLITE):
         return None
-    path = Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0])
-    return None if path.exists() else path
+    return Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0])
 
 
 class _Checks:
@@ -66,6 +93,19 @@ class _Checks:
     def writing(self, model: str, reachable: Probe) -> Probe:
         """Whether versions of a model can be registered and its alias moved."""
         return Probe(name="registry", model=model, look=lambda: self._write(model), needs=(reachable,), deadline_s=_DEADLINE_S)
+
+    def alias(self, model: str, past: Past, reachable: Probe) -> Probe:
+        """Whether somebody else moves a model's alias."""
+
+        def look() -> Finding:
+            try:
+                known = past.aliases(model)
+            except (TemporaryError, PermanentError) as exc:
+                return skipped(f"there is nothing to hold the alias against: {exc}")
+            aliases = self._worker.call("aliases", model=model)["aliases"]
+            return judge_alias(known, aliases.get(CHAMPION, ""), past.clock())
+
+        return Probe(name="alias", model=model, look=look, needs=(reachable,), deadline_s=_DEADLINE_S)
 
     def _write(self, model: str) -> Finding:
         try:

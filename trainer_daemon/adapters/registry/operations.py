@@ -14,14 +14,14 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer_daemon.adapters.registry.moving import CHAMPION, move_champion
-from trainer_daemon.adapters.registry.protocol import EVALUATION, SCHEMA
-from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.adapters.registry.protocol import EVALUATION, REPORT, SCHEMA
+from trainer_daemon.errors import PermanentError, RolledBackError, TemporaryError
+from trainer_daemon.policy.marks import DECISION_TAG, ROLLED_BACK_TAG
 from trainer_daemon.telemetry.redaction import redacted
 
 RUN_KEY_TAG = "trainer.run_key"
 PERIOD_TAG = "trainer.period"
 FAILURE_TAG = "trainer.failure"
-DECISION_TAG = "trainer.decision"
 DOCTOR_TAG = "trainer.doctor"
 """Exists for the time between two calls, while somebody tries whether the registry can be written."""
 PREDICTIONS_TAG = "trainer.predictions"
@@ -40,8 +40,10 @@ class Operations:
     """
 
     def __init__(self, tracking_uri: str) -> None:
+        self._file: Path | None = None
         if tracking_uri.startswith(_SQLITE):
-            _prepare(Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0]))
+            self._file = Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0])
+            _prepare(self._file)
         mlflow.set_tracking_uri(tracking_uri)  # artifacts behind a server are found through this global only
         mlflow.set_registry_uri(tracking_uri)
         self._client = _client(tracking_uri)
@@ -63,11 +65,13 @@ class Operations:
         }
 
     def outcome(self, model: str, run_key: str) -> dict[str, Any]:
-        """Versions by number, texts of `evaluation.json`, of the failure tag and of the first version's decision tag."""
+        """Versions by number, texts of `evaluation.json`, of the failure tag and of the first version's own tags."""
         run = self._run(model, run_key)
         found = self._client.search_model_versions(f"name = '{_quoted(model)}' and tags.`{RUN_KEY_TAG}` = '{_quoted(run_key)}'")
+        tags = min(found, key=lambda version: int(version.version)).tags if found else {}
         return {
-            "decision": min(found, key=lambda version: int(version.version)).tags.get(DECISION_TAG, "") if found else "",
+            "decision": tags.get(DECISION_TAG, ""),
+            "rolled_back": tags.get(ROLLED_BACK_TAG, ""),
             "versions": [str(number) for number in sorted(int(version.version) for version in found)],
             "evaluation": self._artifact(run, EVALUATION) if run else None,
             "failure": run.data.tags.get(FAILURE_TAG, "") if run else "",
@@ -75,13 +79,7 @@ class Operations:
 
     def has_version(self, model: str, version: str) -> dict[str, bool]:
         """Whether a version exists."""
-        try:
-            self._client.get_model_version(model, version)
-        except MlflowException as exc:
-            if exc.error_code not in {_MISSING, "INVALID_PARAMETER_VALUE"}:
-                raise
-            return {"exists": False}
-        return {"exists": True}
+        return {"exists": self.marks(model, version)["tags"] is not None}
 
     def predictions(self, experiment: str, run_key: str) -> dict[str, str]:
         """Texts of the receipt and of the failure tag of a run that predicts."""
@@ -94,9 +92,47 @@ class Operations:
         for name, value in tags.items():
             self._client.set_model_version_tag(model, version, name, value)
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Set the description of a version."""
+        self._client.update_model_version(model, version, card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Write the page as an artifact of the run."""
+        run = self._run(model, run_key)
+        if run is not None:
+            self._client.log_text(run.info.run_id, page, REPORT)
+
     def promote(self, model: str, version: str, expected: str) -> dict[str, str]:
         """Move the champion from `expected` to `version`, unless it is somewhere else."""
-        return {"champion": move_champion(_Aliases(self._client, model), version, expected)}
+        with self._alone():
+            return {"champion": move_champion(_AliasesOfRuns(self._client, model), version, expected)}
+
+    def move_champion(self, model: str, version: str, expected: str) -> dict[str, str]:
+        """The same for a person, whom no mark on a version keeps from anything."""
+        with self._alone():
+            return {"champion": move_champion(_Aliases(self._client, model), version, expected)}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Within it no other daemon moves an alias in the same file: compared is as it is set. A server has no such thing."""
+        if self._file is None:
+            yield
+            return
+        with _locked(self._file):
+            yield
+
+    def aliases(self, model: str) -> dict[str, dict[str, str]]:
+        """Version by alias."""
+        return {"aliases": _Aliases(self._client, model).read()}
+
+    def marks(self, model: str, version: str) -> dict[str, dict[str, str] | None]:
+        """The tags of a version, None when there is no such version."""
+        try:
+            return {"tags": dict(self._client.get_model_version(model, version).tags)}
+        except MlflowException as exc:
+            if exc.error_code not in {_MISSING, "INVALID_PARAMETER_VALUE"}:
+                raise
+            return {"tags": None}
 
     def look(self) -> None:
         """Read the smallest thing there is."""
@@ -187,6 +223,15 @@ class _Aliases:
         self._client.get_model_version(self._model, version)
 
 
+class _AliasesOfRuns(_Aliases):
+    """As a run may move them."""
+
+    def require(self, version: str) -> None:
+        """Raise also when a person took the version back."""
+        if rolled_back := self._client.get_model_version(self._model, version).tags.get(ROLLED_BACK_TAG):
+            raise RolledBackError(rolled_back)
+
+
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
     """Turn what MLflow and the libraries below it raise into the two errors that the daemon knows."""
@@ -219,8 +264,7 @@ def _prepare(path: Path) -> None:
     done by two processes at once can never be used again. So one process makes them beside, and the file appears whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(path):
         if path.exists() and path.stat().st_size > 0:
             return
         unfinished = path.with_name(f"{path.name}.unfinished")
@@ -230,6 +274,14 @@ def _prepare(path: Path) -> None:
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
         unfinished.replace(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Within it no other process has the lock that lies beside a file; it ends with the process."""
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _quoted(value: str) -> str:

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from trainer_daemon.adapters.registry.protocol import IDLE_EXIT
-from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.errors import PermanentError, RolledBackError, TemporaryError
 from trainer_daemon.telemetry.redaction import redacted
 
-START_TIMEOUT_S = 60.0
-"""Importing MLflow and creating the tables of a fresh SQLite file, on a busy machine."""
+START_TIMEOUT_S = 180.0
+"""Importing MLflow and creating the tables of a fresh SQLite file, on a machine so busy that it takes a minute."""
 _MODULE = "trainer_daemon.adapters.registry.worker"
 _READ_BYTES = 65536
 _TAIL_LINES = 20
@@ -251,6 +251,8 @@ def _failed(operation: str, exc: Exception) -> TemporaryError:
 def _result(reply: Mapping[str, Any]) -> dict[str, Any]:
     if "temporary" in reply:
         raise TemporaryError(reply["temporary"])
+    if "rolled_back" in reply:
+        raise RolledBackError(reply["rolled_back"])
     if "permanent" in reply:
         raise PermanentError(reply["permanent"])
     return reply["result"] or {}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer_daemon.adapters.registry.protocol import IDLE_EXIT
-from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.errors import PermanentError, RolledBackError, TemporaryError
 
 
 def main(requests_fd: int, replies_fd: int, idle_s: float) -> None:
@@ -50,6 +50,8 @@ class _Connection:
             return {"result": self._perform(request["operation"], request["arguments"])}
         except TemporaryError as exc:
             return {"temporary": str(exc)}
+        except RolledBackError as exc:
+            return {"rolled_back": str(exc)}
         except PermanentError as exc:
             return {"permanent": str(exc)}
 

@@ -9,12 +9,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
-from structlog.typing import FilteringBoundLogger
-
-from trainer_daemon.adapters.kubeflow.api import KubeflowApi
-from trainer_daemon.adapters.kubeflow.runs import KfpRun, oldest
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.remote.runs import RemoteRun
 
 LOOK_S_MIN, LOOK_S_MAX, LOOK_GROWTH = 2.0, 30.0, 1.5
 _BROKEN_S = 1.0
@@ -23,32 +21,44 @@ _FORGET_S = 600.0
 """A run that nobody has asked for so long is not looked at any more."""
 
 
-class Watch:
+Run = TypeVar("Run", bound=RemoteRun)
+
+
+class Runs(Protocol[Run]):
+    """Where runs are looked up; raises TemporaryError or PermanentError, nothing else."""
+
+    def open_runs(self) -> Sequence[Run]:
+        """Every run that is not over."""
+
+    def settle(self, name: str, listed: Sequence[Run]) -> Run | None:
+        """The run that counts under a name, None when there is none.
+
+        Args:
+            name: Of the runs.
+            listed: Those that are open, when the one that counts is among them; otherwise the server is asked.
+        """
+
+
+class Watch(Generic[Run]):
     """What is known of runs, by name.
 
     Args:
-        api: The server.
-        experiment: Its id, None while it does not exist.
+        runs: Where they are looked up.
         on_change: Called with a run's name when a look finds it in another state than the last one.
-        log: The daemon's.
         look_s: The shortest and the longest time between two looks.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        api: KubeflowApi,
+        runs: Runs[Run],
         *,
-        experiment: Callable[[], str | None],
         on_change: Callable[[str], None],
-        log: FilteringBoundLogger,
         look_s: tuple[float, float] = (LOOK_S_MIN, LOOK_S_MAX),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api = api
-        self._experiment = experiment
+        self._runs = runs
         self._on_change = on_change
-        self._log = log
         self._look_s = look_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -56,10 +66,10 @@ class Watch:
         self._looked_at: float | None = None
         self._failure: tuple[float, TemporaryError] | None = None
         self._asked_at: dict[str, float] = {}
-        self._open: Mapping[str, Sequence[KfpRun]] = {}
-        self._known: dict[str, KfpRun | None] = {}
+        self._open: Mapping[str, Sequence[Run]] = {}
+        self._known: dict[str, Run | None] = {}
 
-    def see(self, names: Sequence[str]) -> Mapping[str, KfpRun | None]:
+    def see(self, names: Sequence[str]) -> Mapping[str, Run | None]:
         """The run that counts under each name as of the last look, which may be made now; None where there is none.
 
         Raises:
@@ -71,20 +81,20 @@ class Watch:
             changed = self._look_or_share() if self.pause_s() <= 0 else ()
             for name in names:
                 if name not in self._known:
-                    self._known[name] = self._settle(name, self._open.get(name, ()))
+                    self._known[name] = self._runs.settle(name, self._open.get(name, ()))
             seen = {name: self._known[name] for name in names}
         for name in changed:
             self._on_change(name)
         return seen
 
-    def find(self, name: str) -> KfpRun | None:
+    def find(self, name: str) -> Run | None:
         """The run that counts under a name, asked for now."""
         with self._lock:
             self._asked_at[name] = self._clock()
-            self._known[name] = run = self._settle(name, ())
+            self._known[name] = run = self._runs.settle(name, ())
             return run
 
-    def note(self, run: KfpRun) -> None:
+    def note(self, run: Run) -> None:
         """Something was just done to a run: it is looked at soon."""
         with self._lock:
             self._asked_at[run.name] = self._clock()
@@ -110,9 +120,8 @@ class Watch:
         """Look at everything that was asked for of late; the names of the runs that are in another state than before."""
         now = self._clock()
         self._asked_at = {name: at for name, at in self._asked_at.items() if now - at < _FORGET_S}
-        experiment = self._experiment()
-        open_runs = defaultdict(list)
-        for run in self._api.open_runs(experiment) if experiment else ():
+        open_runs: dict[str, list[Run]] = defaultdict(list)
+        for run in self._runs.open_runs():
             open_runs[run.name].append(run)
         self._open = open_runs
         before, now_known = self._known, {name: self._follow(name, self._known.get(name)) for name in self._asked_at}
@@ -123,35 +132,17 @@ class Watch:
         self._looked_at = self._clock()
         return changed
 
-    def _follow(self, name: str, before: KfpRun | None) -> KfpRun | None:
+    def _follow(self, name: str, before: Run | None) -> Run | None:
         """A run that was seen is followed by its id: of its name there may be others by now. What was over stays over."""
         listed = self._open.get(name, ())
         if before is None or any(run.id == before.id for run in listed):
-            return self._settle(name, listed)
-        return before if before.is_over and not listed else self._settle(name, ())
-
-    def _settle(self, name: str, listed: Sequence[KfpRun]) -> KfpRun | None:
-        """The oldest run of a name; the others are told to end, since nobody would wait for them.
-
-        Args:
-            name: Of the runs.
-            listed: Those that are open, when the one that counts is among them; otherwise the server is asked.
-        """
-        experiment = self._experiment()
-        runs = listed or (self._api.runs_named(experiment, name) if experiment else ())
-        first = oldest(runs)
-        others = [run for run in runs if run is not first and not run.is_ending]
-        for other in others:
-            self._api.terminate(other.id)
-        if others and first is not None:
-            self._log.warning("run_duplicated", run=name, run_id=first.id, terminated=[other.id for other in others])
-        return first
+            return self._runs.settle(name, listed)
+        return before if before.is_over and not listed else self._runs.settle(name, ())
 
 
-def _progress(run: KfpRun | None) -> object:
-    """What tells that a run goes on, besides its own state."""
-    return [(task.id, task.state) for task in run.tasks] if run else None
+def _progress(run: RemoteRun | None) -> object:
+    return run.progress if run else None
 
 
-def _state(run: KfpRun | None) -> tuple[str, str] | None:
+def _state(run: RemoteRun | None) -> tuple[str, str] | None:
     return (run.id, run.state) if run else None

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from trainer_daemon.adapters.kubeflow.spec import Adjustments, adjusted, arguments, step_names, version_name
 from trainer_daemon.errors import PermanentError
+from trainer_daemon.remote.spec import Adjustments, adjusted, arguments, step_names, version_name
 
 
 def a_spec(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of a pipeline

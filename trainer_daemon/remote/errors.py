@@ -1,4 +1,4 @@
-"""What the API's refusals become: our two kinds of error, told apart by status where an adapter has to."""
+"""What a service's refusals become: our two kinds of error, told apart by status where an adapter has to."""
 
 from trainer_daemon.errors import PermanentError, TemporaryError
 
@@ -17,7 +17,7 @@ class Refused(PermanentError):  # noqa: N818 - it is the server that refuses
 
 
 class Unauthenticated(TemporaryError):  # noqa: N818 - it is the credential that is wrong
-    """The installation does not take the credential.
+    """The service does not take the credential.
 
     Temporary on purpose: a token that expired, or a password that somebody rotated, says nothing about any run, so no run may
     fail of it. The state stays, the log has one error, and all goes on once the credential is right.
