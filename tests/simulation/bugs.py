@@ -273,17 +273,17 @@ class Bug:
 BUGS: tuple[Bug, ...] = (
     Bug(makers=Makers(subscriber=AcksFirst), breaks=frozenset({"acknowledged_messages_are_recorded"}), histories=20),
     Bug(makers=Makers(cluster=NeverFinds), breaks=frozenset({"names_are_executed_once"}), histories=50),
-    Bug(makers=Makers(registry=SetsBlindly), breaks=frozenset(_CHAMPIONS), histories=100, first=1500),
-    Bug(makers=Makers(reconciler=WritesPromotionFirst), breaks=frozenset(_CHAMPIONS), histories=100, first=300),
+    Bug(makers=Makers(registry=SetsBlindly), breaks=frozenset(_CHAMPIONS), histories=3000),
+    Bug(makers=Makers(reconciler=WritesPromotionFirst), breaks=frozenset(_CHAMPIONS), histories=100),
     Bug(
         makers=Makers(reconciler=EndsFirst),
         breaks=frozenset({"ended_runs_do_not_run", "one_run_at_a_time", "tags_agree"}),
         histories=100,
-        first=200,
+        first=100,
     ),
     Bug(makers=Makers(reconciler=NeverDooms), breaks=frozenset({"every_drop_has_an_outcome"}), histories=400),
     Bug(makers=Makers(reconciler=PromotesUnwritten), breaks=frozenset({"promotions_are_decided_first"}), histories=20),
-    Bug(makers=Makers(reconciler=NeverLooksAgain), breaks=frozenset(_PROMOTIONS), histories=100),
+    Bug(makers=Makers(reconciler=NeverLooksAgain), breaks=frozenset(_PROMOTIONS), histories=100, first=100),
     Bug(makers=Makers(reconciler=RemembersChampion), breaks=frozenset({"alias_and_ledger_agree"}), histories=100),
     Bug(
         makers=Makers(reconciler=WritesInterventionFirst),
@@ -294,8 +294,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         makers=Makers(ledger=ForgetsCorrections),
         breaks=frozenset({*_PROMOTIONS, "every_drop_has_an_outcome", "everything_comes_to_rest"}),
-        histories=100,
-        first=100,
+        histories=600,
     ),
     Bug(makers=Makers(ledger=ForgetsAttempts), breaks=frozenset({"everything_comes_to_rest"}), histories=50),
     Bug(makers=Makers(registry=BelievesAnything), breaks=frozenset({"promotions_have_evidence"}), histories=50),
