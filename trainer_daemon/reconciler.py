@@ -15,8 +15,9 @@ and its ledger write matters:
   same bytes coming back meanwhile; cancelling a terminal run is no error. A run that is still QUEUED is cancelled, too: its
   submission may be what the crash came after.
 * alias moved, then PROMOTED: the decision was written before the alias moved, so "the recorded decision is to promote,
-  and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
-  suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
+  and the champion is the candidate" can only mean that the move happened; it is written down, the alias is not moved
+  again, and nobody else's hand is suspected. A champion that is neither means that somebody else moved it: the evidence is
+  stale, evaluate again.
 * tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
 * alias moved for a person, then written down: what was asked for waits until then, see `intervening`.
 
@@ -42,6 +43,7 @@ from trainer_daemon.policy.decide import decide
 from trainer_daemon.policy.interventions import Dismiss, Intervene
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
+from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
 from trainer_daemon.recording import Recorder
@@ -314,16 +316,11 @@ class Reconciler:
         if not action.has_moved:
             self._require_wanted(run)
         self._recorder.tag(run, decision)
-        if not action.has_moved:
-            self._require_wanted(run)
-        champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
-        if champion != decision.candidate_version:
-            self._log.warning(
-                "promotion_refused", run=run.name, champion_version=champion, expected_version=decision.champion_version or None
-            )
+        if not (action.has_moved or self._move_champion(run, decision)):
             return
         found = self._registry.champion(run.model)
-        ours = found if found and found.version == champion else Champion(version=champion, run_key=run.key, period=run.period)
+        is_there = found is not None and found.version == decision.candidate_version
+        ours = found if found and is_there else Champion(version=decision.candidate_version, run_key=run.key, period=run.period)
         self._recorder.tell(run, decision, RunState.PROMOTED, now=now, why=action.why)
         self._ledger.promoted(run, ours, why=action.why or "; ".join(decision.reasons), now=now)
         self._log.info(
@@ -334,6 +331,17 @@ class Reconciler:
             previous_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
+
+    def _move_champion(self, run: Run, decision: Decision) -> bool:
+        """Compare, set, and say whether it is there now. Once it has been there, somebody else's hand alone may move it back."""
+        self._require_wanted(run)
+        champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
+        if champion == decision.candidate_version:
+            return True
+        self._log.warning(
+            "promotion_refused", run=run.name, champion_version=champion, expected_version=decision.champion_version or None
+        )
+        return False
 
     def _require_wanted(self, run: Run) -> None:
         """Newer bytes, or an operator's wish to end it, may have been recorded while the registry was asked: they come first."""

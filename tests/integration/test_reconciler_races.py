@@ -81,6 +81,26 @@ def test_cancellation_that_comes_while_a_decision_is_tagged_calls_the_promotion_
     assert state_of(world, run) is RunState.CANCELED
 
 
+def test_alias_that_is_taken_back_while_its_promotion_is_finished_after_a_crash_stays_there(world: World) -> None:
+    """It was seen to have moved, so it is not moved again: the promotion is history, and so is the hand that took it back."""
+    original = world.registry.promote
+
+    def promote(*args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - the role's call
+        original(*args, **kwargs)
+        world.registry.promote = original  # type: ignore[method-assign]
+        raise Crash
+
+    world.registry.promote = promote  # type: ignore[method-assign]
+    world.arrive(a_drop())
+    with pytest.raises(Crash):
+        world.live()
+    meanwhile(world, world.registry.aliases.clear)
+    world.live()
+    assert world.registry.moves == [("", "1")]
+    assert world.registry.aliases == {}
+    assert world.states() == {"2025-03": RunState.PROMOTED}
+
+
 def test_run_whose_submission_was_not_written_down_is_ended_when_newer_bytes_arrive(world: World) -> None:
     """The ledger has it queued, the orchestrator runs it."""
     world.arrive(a_drop())

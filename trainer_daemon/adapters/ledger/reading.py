@@ -97,7 +97,7 @@ class LedgerReader:
         """URI and checksum of what was found to be bad under these URIs."""
         with self._reading() as connection:
             rows = connection.execute(queries.BAD_DROPS, {"model": model, "uris": list(uris)})
-            return frozenset((row.uri, row.checksum) for row in rows)
+            return frozenset((uri, checksum) for uri, checksum in rows)
 
     def is_correction(self, model: str, drop: DatasetVersion) -> bool:
         """Whether other bytes were under the drop's URI before."""
