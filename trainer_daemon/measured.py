@@ -108,6 +108,16 @@ class MeasuredRegistry:
         with self._meter.call("record_decision"):
             self._registry.record_decision(model, version, tags)
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description."""
+        with self._meter.call("describe"):
+            self._registry.describe(model, version, card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence."""
+        with self._meter.call("keep_report"):
+            self._registry.keep_report(model, run_key, page)
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version, if it still points at the expected one."""
         with self._meter.call("promote"):

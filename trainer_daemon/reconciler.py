@@ -40,11 +40,11 @@ from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, J
 from trainer_daemon.policy.answers import barred
 from trainer_daemon.policy.decide import decide
 from trainer_daemon.policy.interventions import Dismiss, Intervene
-from trainer_daemon.policy.marks import decision_tags
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
+from trainer_daemon.recording import Recorder
 from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
@@ -89,7 +89,8 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
-        self._intervener = Intervener(ledger, registry, self._log)
+        self._recorder = Recorder(metric=model.policy.promotion.metric, ledger=ledger, registry=registry, log=self._log)
+        self._intervener = Intervener(ledger, registry, self._recorder, self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
         )
@@ -256,23 +257,18 @@ class Reconciler:
             # it is only put out of sight
             with suppress(PermanentError):
                 self._orchestrator.archive(run.name)
-        self._mark(run, action.to)
+        self._recorder.tag_ending(run, action.to)
         change = Change(error=action.why, reopen_event=action.again, keep_events=action.passed_over)
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
         self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)
 
-    def _mark(self, run: Run, ending: RunState) -> None:
-        """What an earlier attempt left on the version of a run that ends undecided is true no longer."""
-        if run.model_version:
-            # a version that is gone needs no mark
-            with suppress(PermanentError):
-                self._registry.record_decision(run.model, run.model_version, {"validation_status": ending.lower()})
-
     def _advance(self, action: Advance, now: datetime) -> None:
         run = action.run
         if action.to in {RunState.SUPERSEDED, RunState.CANCELED, RunState.QUARANTINED}:
-            self._mark(run, action.to)
+            self._recorder.tag_ending(run, action.to)
+        if run.decision is not None and action.to in {RunState.AWAITING_APPROVAL, RunState.PROMOTED}:
+            self._recorder.tell(run, run.decision, action.to, now=now, why=action.why)
         change = Change(
             error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,
@@ -317,7 +313,7 @@ class Reconciler:
         run, decision = action.run, action.decision
         if not action.has_moved:
             self._require_wanted(run)
-        self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
         if not action.has_moved:
             self._require_wanted(run)
         champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
@@ -328,6 +324,7 @@ class Reconciler:
             return
         found = self._registry.champion(run.model)
         ours = found if found and found.version == champion else Champion(version=champion, run_key=run.key, period=run.period)
+        self._recorder.tell(run, decision, RunState.PROMOTED, now=now, why=action.why)
         self._ledger.promoted(run, ours, why=action.why or "; ".join(decision.reasons), now=now)
         self._log.info(
             "candidate_promoted",
@@ -350,8 +347,8 @@ class Reconciler:
 
     def _reject(self, action: Reject, now: datetime) -> None:
         run, decision = action.run, action.decision
-        if decision.candidate_version:
-            self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
+        self._recorder.tell(run, decision, RunState.REJECTED, now=now, why=action.why)
         why = action.why or "; ".join(decision.reasons)
         self._ledger.advance(run, RunState.REJECTED, why=why, now=now, change=Change(error=action.why or None))
         self._log.info(

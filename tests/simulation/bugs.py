@@ -253,12 +253,6 @@ BUGS: tuple[Bug, ...] = (
         breaks=frozenset({*_CHAMPIONS, "operators_are_asked_first", "operators_are_heard_once"}),
         histories=50,
     ),
-    Bug(
-        makers=Makers(registry=ForgetsWhatWasTakenBack),
-        breaks=frozenset({"what_was_taken_back_stays_away"}),
-        histories=100,
-        first=0,
-    ),
     Bug(makers=Makers(ledger=RenamesEvents), breaks=frozenset(_EVENTS), histories=20),
     Bug(makers=Makers(ledger=ForgetsCorrections), breaks=frozenset({*_PROMOTIONS, "every_drop_has_an_outcome"}), histories=100),
     Bug(makers=Makers(ledger=ForgetsAttempts), breaks=frozenset({"everything_comes_to_rest"}), histories=50),

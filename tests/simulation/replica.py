@@ -35,7 +35,7 @@ LOOK_S = 100
 """The subscriber's own clock leaps by so much at every look, so that no pause keeps it from looking when it is its turn."""
 FIRST_FIRE = datetime(2026, 3, 2, tzinfo=UTC)
 _ORCHESTRATOR = frozenset({"submit", "observe", "cancel"})
-_REGISTRY = frozenset({"champion", "outcome", "record_decision", "promote", "move_champion"})
+_REGISTRY = frozenset({"champion", "outcome", "record_decision", "describe", "keep_report", "promote", "move_champion"})
 _SUBSCRIPTION = frozenset({"open", "probe", "ack", "hold"})
 
 

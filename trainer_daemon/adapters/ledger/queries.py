@@ -50,6 +50,16 @@ OCCUPIED = (
 DROPS_OF_RUNS = select(run_drops).where(run_drops.c.run_key.in_(_KEYS)).order_by(run_drops.c.run_key, run_drops.c.position)
 DECISIONS_OF_RUNS = select(decisions).where(decisions.c.run_key.in_(_KEYS))
 ANSWERS_TO_RUNS = select(answers).where(answers.c.run_key.in_(_KEYS))
+_metrics = {name: decisions.c.evaluation[(name, "metrics")].label(name) for name in ("candidate", "champion")}
+JUDGED = (
+    select(runs.c.key, runs.c.period, runs.c.state, decisions.c.candidate_version, decisions.c.at, *_metrics.values())
+    .select_from(decisions.join(runs, runs.c.key == decisions.c.run_key))
+    .where(runs.c.model == _MODEL)
+    .order_by(decisions.c.at.desc())
+    .limit(bindparam("limit"))
+)
+"""Without their evaluations, which are large: only the metrics in them."""
+EVALUATION = select(decisions.c.evaluation).where(decisions.c.run_key == _KEY, decisions.c.attempt == bindparam("attempt"))
 FAILED_SINCE = (
     select(func.count())
     .select_from(runs)
