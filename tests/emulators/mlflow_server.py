@@ -32,7 +32,11 @@ class MlflowServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.launch()
-        wait_until(self._answers, "the MLflow server answers", _START_S)
+        try:
+            wait_until(self._answers, "the MLflow server answers", _START_S)
+        except BaseException:
+            self.kill()
+            raise
 
     def launch(self) -> None:
         """Start it; when it answers is not waited for."""
