@@ -117,12 +117,16 @@ class Reconciler:
         if isinstance(action, Wait):
             return action
         try:
-            self.perform(action, now)
+            self._try(action, now)
         except StaleStateError as exc:
             self._log.info("decision_outdated", reason=str(exc))
+        return None
+
+    def _try(self, action: Action, now: datetime) -> None:
+        try:
+            self.perform(action, now)
         except PermanentError as exc:
             self._refused(action, exc, now)
-        return None
 
     def perform(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one arm per action
         """Carry one action out: its side effect, then its ledger write, then its log line.
