@@ -45,7 +45,7 @@ check: setup ## what needs no server: lint, types, layers, unit tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(PYTEST) tests/unit
+	@$(PYTEST) -n 2 tests/unit
 
 format: setup ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix-only .

@@ -19,8 +19,9 @@ from pipelines.schema import Kind, Schema
 
 EVALUATION_FORMAT = 2
 DECISION_THRESHOLD = 0.5
-_BINS = 10
+_BINS, _SCORE_BINS = 10, 20
 _CURVE_POINTS_MAX = 100
+_CURVE_DIGITS = 4
 
 
 class Direction(StrEnum):
@@ -52,16 +53,20 @@ class Scores:
         metrics: Every metric of `METRICS`; None where it is not defined.
         undefined: Why, for those.
         roc: False positive rate, true positive rate and threshold, float64, `(points, 3)`; at most a hundred points.
+        precision_recall: Recall and precision, float64, `(points, 2)`; at most a hundred points.
         calibration: Mean probability, share of churn and rows of each bin that has rows, float64, `(bins, 3)`.
         confusion: Rows by label and decision at one half, int64, `(2, 2)`.
+        spread: Rows by label and by twentieth of the probability, int64, `(2, 20)`.
         probabilities: Of label 1, float64, `(rows,)`.
     """
 
     metrics: Mapping[str, float | None]
     undefined: Mapping[str, str]
     roc: np.ndarray
+    precision_recall: np.ndarray
     calibration: np.ndarray
     confusion: np.ndarray
+    spread: np.ndarray
     probabilities: np.ndarray
 
     @property
@@ -113,8 +118,10 @@ def score_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> Scores
         metrics=values,
         undefined=undefined,
         roc=_roc(probabilities, labels),
+        precision_recall=_precision_recall(probabilities, labels),
         calibration=calibration,
         confusion=metrics.confusion_matrix(labels, decisions, labels=[0, 1]),
+        spread=np.stack([_histogram(probabilities[labels == label]) for label in (0, 1)]),
         probabilities=probabilities,
     )
 
@@ -146,8 +153,17 @@ def champion_document(champion: ChampionScores | None) -> dict[str, Any] | None:
 
 
 def model_document(scores: Scores) -> dict[str, Any]:
-    """One model's part of `evaluation.json`: every metric a number or null, and why it is null."""
-    return {"metrics": dict(scores.metrics), **({"undefined": dict(scores.undefined)} if scores.undefined else {})}
+    """One model's part of `evaluation.json`: every metric a number or null, why it is null, and what the report draws."""
+    return {
+        "metrics": dict(scores.metrics),
+        **({"undefined": dict(scores.undefined)} if scores.undefined else {}),
+        "curves": {
+            "roc": scores.roc[:, :2].round(_CURVE_DIGITS).tolist(),
+            "precision_recall": scores.precision_recall.round(_CURVE_DIGITS).tolist(),
+            "confusion": scores.confusion.tolist(),
+            "spread": scores.spread.tolist(),
+        },
+    }
 
 
 def _ranking(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -199,8 +215,24 @@ def _roc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.empty((0, 3))
     curve = np.column_stack(metrics.roc_curve(labels, probabilities))
     curve[0, 2] = 1.0
+    return _thinned(curve)
+
+
+def _precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Recall and precision from the lowest threshold up, thinned out; the last point, at no recall, is a convention."""
+    if not labels.any():
+        return np.empty((0, 2))
+    precision, recall, _ = metrics.precision_recall_curve(labels, probabilities)
+    return _thinned(np.column_stack([recall, precision]))
+
+
+def _thinned(curve: np.ndarray) -> np.ndarray:
     kept = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), _CURVE_POINTS_MAX)).astype(np.int64))
     return curve[kept]
+
+
+def _histogram(probabilities: np.ndarray) -> np.ndarray:
+    return np.histogram(probabilities, bins=_SCORE_BINS, range=(0, 1))[0]
 
 
 def _as_kind(values: pd.Series, kind: Kind | None) -> pd.Series:

@@ -1,5 +1,7 @@
 """Models as files: skops with an explicit list of trusted types, so that loading one cannot run code."""
 
+import struct
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -8,6 +10,12 @@ from sklearn.pipeline import Pipeline
 
 from pipelines.errors import UnusableModel
 from pipelines.trusted import TRUSTED_TYPES
+
+_UNREADABLE = (
+    *(OSError, EOFError, BadZipFile, zlib.error, struct.error),  # the archive is damaged
+    *(ValueError, TypeError, LookupError, AttributeError, ImportError, AssertionError),  # what it describes does not fit together
+    RuntimeError,  # it needs a password, is packed in an unknown way, or nested too deeply
+)
 
 
 def save_model(model: Pipeline, path: Path) -> None:
@@ -32,7 +40,7 @@ def load_model(path: Path) -> Pipeline:
             msg = f"{path.name} holds types that are not trusted: {', '.join(untrusted)}"
             raise UnusableModel(msg)
         model = skops.io.load(path, trusted=list(TRUSTED_TYPES))
-    except (OSError, BadZipFile, ValueError, TypeError, KeyError, AttributeError, ImportError) as exc:
+    except _UNREADABLE as exc:
         msg = f"{path.name} cannot be read as a skops model: {type(exc).__name__}: {exc}"
         raise UnusableModel(msg) from exc
     if not isinstance(model, Pipeline):

@@ -1,10 +1,12 @@
 """Batch predictions as one self-contained page, in the style of the evaluation's."""
 
 import numpy as np
+from markupsafe import Markup
 
 from pipelines.parameters import RunIdentity
 from pipelines.prediction import BINS, Tally
-from pipelines.report import facts_table, figure, page
+from pipelines.report.drawing import text
+from pipelines.report.rendering import facts_table, figure, render_page
 from pipelines.serving import Served
 
 _WIDTH, _HEIGHT, _PAD = 300, 180, 24
@@ -29,21 +31,19 @@ def render_prediction_report(identity: RunIdentity, dataset: str, served: Served
         "labelled as churn": f"{tally.labelled:,}, {tally.share:.1%}",
         "mean probability": f"{tally.mean:.4f}",
     }
-    body = f'{facts_table(tuple(facts.items()))}<div class="figures">{figure("Rows by probability", _histogram(tally))}</div>'
-    return page(f"Predictions of {identity.model}", body)
+    histogram = figure("Rows by probability", _histogram(tally))
+    body = facts_table(tuple(facts.items())) + Markup('<div class="figures">{}</div>').format(histogram)
+    return render_page(f"Predictions of {identity.model}", body)
 
 
-def _histogram(tally: Tally) -> str:
+def _histogram(tally: Tally) -> Markup:
     heights = tally.probabilities / max(1, int(np.max(tally.probabilities))) * (_HEIGHT - 2 * _PAD)
-    width = (_WIDTH - 2 * _PAD) / BINS
-    bars = "".join(
-        f'<rect class="cell" x="{_PAD + number * width:.1f}" y="{_HEIGHT - _PAD - height:.1f}" '
-        f'width="{width - 1:.1f}" height="{height:.1f}"/>'
-        for number, height in enumerate(heights)
+    width, base = (_WIDTH - 2 * _PAD) / BINS, _HEIGHT - _PAD
+    bar = Markup('<rect class="cell" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
+    bars = [bar.format(_PAD + at * width, base - height, width - 1, height) for at, height in enumerate(heights)]
+    svg = Markup(
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{:,} rows by probability, {:.4f} on average">{}'
+        '<path class="axis" d="M{} {}H{}"/>{}{}</svg>'
     )
-    base = _HEIGHT - _PAD
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="histogram of probabilities">{bars}'
-        f'<path class="axis" d="M{_PAD} {base}H{_WIDTH - _PAD}"/><text x="{_PAD}" y="{_HEIGHT - 6}">0</text>'
-        f'<text x="{_WIDTH - _PAD}" y="{_HEIGHT - 6}" text-anchor="end">1</text></svg>'
-    )
+    ends = (text(_PAD, _HEIGHT - 6, "0", anchor="start"), text(_WIDTH - _PAD, _HEIGHT - 6, "1", anchor="end"))
+    return svg.format(_WIDTH, _HEIGHT, tally.rows, tally.mean, Markup("").join(bars), _PAD, base, _WIDTH - _PAD, *ends)

@@ -62,6 +62,8 @@ class FakeRegistry:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    cards: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, str] = field(default_factory=dict)
     periods: dict[str, str] = field(default_factory=dict)
     moves: list[tuple[str, str]] = field(default_factory=list)
 
@@ -95,6 +97,15 @@ class FakeRegistry:
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:  # noqa: ARG002 - one model
         """Write tags."""
         self.tags.setdefault(version, {}).update(tags)
+
+    def describe(self, model: str, version: str, card: str) -> None:  # noqa: ARG002 - one model
+        """Write a description."""
+        self.cards[version] = card
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:  # noqa: ARG002 - one model
+        """Keep a page beside an evaluation."""
+        if run_key in self.evaluations:
+            self.reports[run_key] = page
 
     def promote(self, model: str, version: str, *, expected: str) -> str:  # noqa: ARG002 - one model
         """Compare and set, by the real protocol."""

@@ -312,7 +312,7 @@ class _Shared:
         return Reconciler(
             model=model,
             ledger=self.ledger.fenced(tenure),
-            orchestrator=FencedOrchestrator(MeasuredOrchestrator(self._orchestrator, runs), tenure),
+            orchestrator=FencedOrchestrator(MeasuredOrchestrator(self._orchestrator, runs, self._vitals.live_runs.note), tenure),
             registry=FencedRegistry(MeasuredRegistry(self._registry, versions), tenure),
             slots=self._slots,
             clock=clock,

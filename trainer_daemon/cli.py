@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from trainer_daemon import cli_promotion
+from trainer_daemon import cli_drill, cli_promotion
 from trainer_daemon.cli_options import CONFIG, AsJson, Config, Model, OneModel, Reason, examples
 from trainer_daemon.errors import ConfigError, TrainerError
 
@@ -320,6 +320,9 @@ def demo(folder: Annotated[Path, typer.Option("--folder", help="Made anew at eac
     from trainer_daemon.demo import demo
 
     demo(folder)
+
+
+cli_drill.add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

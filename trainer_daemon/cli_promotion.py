@@ -27,6 +27,7 @@ def add_commands(app: typer.Typer) -> None:
     )(rollback)
     app.command(epilog=examples("history", "history --json | jq '.models[].champions[-1]'"))(history)
     app.command(epilog=examples("replay --policy stricter.toml", "replay --policy stricter.toml --since 2025-01 --json"))(replay)
+    app.command(epilog=examples(f"report {name}", "report 7 --out report.html     # a model version"))(report)
 
 
 def approve(run: RunName, reason: NeededReason, config: Config = CONFIG, *, by: By = "", model: Model = None) -> None:
@@ -98,6 +99,24 @@ def history(config: Config = CONFIG, *, model: Model = None, json: AsJson = Fals
     from trainer_daemon.commands.reigns import history
 
     history(config=config, model=model, as_json=json)
+
+
+def report(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A run, a version, or a drop or a period with one run.")],
+    config: Config = CONFIG,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="[default: the run's name with .html]", show_default=False)
+    ] = None,
+    model: Model = None,
+) -> None:
+    """Write the report of a run as one HTML file.
+
+    Decision and rules, metrics, curves, slices, scores, and all periods. The MLflow run has the same page, report.html.
+    """
+    from trainer_daemon.commands.report import report
+
+    report(what, out=out, config=config, model=model)
 
 
 def replay(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -47,8 +47,8 @@ class HttpSettings(Section):
 
     listen: Annotated[str, Allowed("<address>:<port>, or empty"), AfterValidator(values.listen_address)] = Field(
         "",
-        description="Where health and metrics can be asked for, as in 127.0.0.1:9464, at the paths /livez, /readyz and /metrics; "
-        "empty: nowhere. Whoever reaches it may read it.",
+        description="Where health, metrics and the status page can be asked for, as in 127.0.0.1:9464, at the paths /livez, "
+        "/readyz, /metrics and /; empty: nowhere. Whoever reaches it may read it, and change nothing.",
     )
 
 
@@ -60,6 +60,9 @@ class MlflowSettings(Section):
         Allowed("sqlite:///<file> or http(s)://<host>"),
         AfterValidator(values.tracking_uri),
     ] = Field("sqlite:///var/mlflow.db", description="The MLflow server, or a SQLite file that needs no server.")
+    ui_url: Annotated[str, Allowed("http(s)://<host>, or empty"), AfterValidator(values.http_url)] = Field(
+        "", description="URL of MLflow's user interface, for links to versions; empty: `tracking_uri`, when that is a server."
+    )
     call_timeout_s: FiniteFloat = Field(
         60.0, ge=1, le=3600, description="A call of MLflow that takes longer counts as failed and is repeated."
     )
@@ -67,6 +70,11 @@ class MlflowSettings(Section):
         "",
         description="Where new experiments keep files; empty: `mlartifacts` in the workspace, or the server's choice.",
     )
+
+    def version_link(self, model: str, version: str) -> str:
+        """The page of a model version; empty when there is no server to show it."""
+        base = self.ui_url or values.public_address(self.tracking_uri)
+        return f"{base}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base and version else ""
 
 
 class TrainingSettings(Section):

@@ -141,6 +141,14 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def public_address(url: str) -> str:
+    """The URL of a server as a browser may be given it, without name and password; empty for anything but a server."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"}:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+
 def webhook_url(value: str) -> str:
     """Where something can be posted to."""
     wanted = "must be http(s)://<host>, with a path and a query at most, and no spaces in it"

@@ -38,6 +38,8 @@ LOOK_S = 1.0
 LEDGER_STALE_S = 60.0
 """Asked every second, the ledger has answered since."""
 INCOMPLETE_S = 0.25
+BACKOFF_LOOK_S = 60.0
+"""The longest sleep towards a time of the wall clock, which may be set back just when the sleep begins."""
 CHAMPION_S = 3600.0
 """How often the registry is asked who is champion although no run needs it."""
 
@@ -100,7 +102,7 @@ class ModelLoop:
             return Rest(seconds=self._pause_s(self._looks))
         if wait.until is not None:
             seconds = max(0.0, (wait.until - self._clock()).total_seconds())
-            return Rest(seconds=min(seconds, CHAMPION_S) if wait.idle else seconds, idle=wait.idle)
+            return Rest(seconds=min(seconds, CHAMPION_S if wait.idle else BACKOFF_LOOK_S), idle=wait.idle)
         return Rest(seconds=CHAMPION_S, idle=True)
 
 

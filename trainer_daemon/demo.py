@@ -2,18 +2,17 @@
 
 import random
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer_daemon.commands.opening import Session, open_session
+from trainer_daemon.commands.opening import Session, isolated_session
 from trainer_daemon.commands.records import Records
 from trainer_daemon.demo_data import DRIFT, monthly_drop
 from trainer_daemon.demo_screen import Screen
-from trainer_daemon.demo_stage import Daemon, Stage, prepare, running
+from trainer_daemon.demo_stage import Daemon, Stage, orderly_end, prepare, running
 from trainer_daemon.demo_summary import show_summary
 from trainer_daemon.demo_watch import Watcher
 from trainer_daemon.policy.runs import RunState
@@ -47,9 +46,9 @@ def demo(folder: Path) -> None:
     """
     screen = Screen()
     stage = prepare(folder)
-    session = open_session(stage.config)
+    session = isolated_session(stage.config)
     screen.line(f"A daemon watches {stage.drops}, one model, nothing known yet. Its log: {stage.daemon_log}")
-    with _orderly_end(), running(stage) as daemon, _watching(session, screen, daemon) as watcher:
+    with orderly_end(), running(stage) as daemon, _watching(session, screen, daemon) as watcher:
         for scene in (_first_month, _same_bytes, _cut_off, _corrected, _replaced, _noise):
             scene(_Play(stage=stage, screen=screen, watcher=watcher))
         watcher.look()
@@ -126,17 +125,6 @@ def _watching(session: Session, screen: Screen, daemon: Daemon) -> Iterator[Watc
         finally:
             if daemon.is_alive():
                 watcher.end_open_runs()
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """A terminal that is closed and a plain `kill` end the demo as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _show_next(session: Session, screen: Screen) -> None:

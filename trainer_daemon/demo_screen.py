@@ -20,10 +20,14 @@ _QUIET = (f"{MARKS[Result.PASSED]}: ", f"{MARKS[Result.NOT_APPLICABLE]}: ")
 
 
 class Screen:
-    """Standard output: with a line that lives where it is a terminal, with plain lines where it is not."""
+    """Standard output: with a line that lives where it is a terminal, with plain lines where it is not.
 
-    def __init__(self) -> None:
-        self.out: Console = console()
+    Args:
+        out: Something else instead of standard output.
+    """
+
+    def __init__(self, out: "Console | None" = None) -> None:
+        self.out: Console = out or console()
         self._started = time.monotonic()
         self._spoke = self._started
         self._told: set[str] = set()

@@ -16,6 +16,8 @@ MARKER = ".made-by-trainer-daemon-demo"
 MODEL = "churn"
 STOP_S_MAX = 15.0
 _LOG_LINES_SHOWN = 15
+_SETTINGS_OF_OTHERS = ("TRAINER_", "MLFLOW_")
+"""Variables that would lead the daemon to a ledger or an MLflow that is not the stage's."""
 _CONFIGURATION = f"""\
 # The demo's configuration; `trainer-daemon init` writes one with every key explained.
 ledger = "sqlite:///var/ledger.db"
@@ -76,8 +78,12 @@ class Stage:
         scratch.replace(self.drops / name)
 
 
-def prepare(folder: Path) -> Stage:
+def prepare(folder: Path, configuration: str = _CONFIGURATION) -> Stage:
     """Make the folder anew.
+
+    Args:
+        folder: Where everything will be.
+        configuration: The daemon's.
 
     Raises:
         DemoError: It exists and is not a demo's.
@@ -89,7 +95,7 @@ def prepare(folder: Path) -> Stage:
     shutil.rmtree(folder, ignore_errors=True)
     stage.drops.mkdir(parents=True)
     (folder / MARKER).write_text("`trainer-daemon demo` deletes this folder when it is called again\n", encoding="utf-8")
-    stage.config.write_text(_CONFIGURATION, encoding="utf-8")
+    stage.config.write_text(configuration, encoding="utf-8")
     return stage
 
 
@@ -98,7 +104,7 @@ class Daemon:
 
     def __init__(self, stage: Stage) -> None:
         self._log = stage.daemon_log
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAINER_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS_OF_OTHERS)}
         command = [sys.executable, "-m", "trainer_daemon", "run", "--config", str(stage.config)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -109,6 +115,11 @@ class Daemon:
                 env=environment,
                 start_new_session=True,  # so that Ctrl-C reaches the demo only, which ends the daemon in an orderly way
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
@@ -129,6 +140,11 @@ class Daemon:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-_LOG_LINES_SHOWN:])
 
+    def kill(self) -> None:
+        """End it with SIGKILL, as a machine that dies does."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> int:
         """End it with SIGTERM, in an orderly way; with SIGKILL when that takes too long. Returns its exit code."""
         if self.is_alive():
@@ -148,3 +164,14 @@ def running(stage: Stage) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.stop()
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """A terminal that is closed and a plain `kill` end what runs here as Ctrl-C does."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

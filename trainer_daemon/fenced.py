@@ -69,6 +69,16 @@ class FencedRegistry:
         self._permit.confirm()
         self._registry.record_decision(model, version, tags)
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description."""
+        self._permit.confirm()
+        self._registry.describe(model, version, card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence."""
+        self._permit.confirm()
+        self._registry.keep_report(model, run_key, page)
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version, if it still points at the expected one."""
         self._permit.confirm()

@@ -13,17 +13,20 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.interventions import Dismiss, Intervene
 from trainer_daemon.policy.marks import intervention_tags, rollback_tags
+from trainer_daemon.policy.model_card import moved_by_person
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.runs import RunState
 from trainer_daemon.ports import Registry
+from trainer_daemon.recording import Recorder
 
 
 class Intervener:
     """Acts on one model's interventions."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, log: FilteringBoundLogger) -> None:
+    def __init__(self, ledger: Ledger, registry: Registry, recorder: Recorder, log: FilteringBoundLogger) -> None:
         self._ledger = ledger
         self._registry = registry
+        self._recorder = recorder
         self._log = log
 
     def intervene(self, action: Intervene, now: datetime) -> None:
@@ -39,6 +42,8 @@ class Intervener:
             msg = f"version {champion or 'nobody'} is champion meanwhile"
             raise StaleStateError(msg)
         self._mark(action, now)
+        for version, fate in moved_by_person(wish, action.expected, now).items():
+            self._recorder.tell_move(wish.model, version, fate)
         found = self._registry.champion(wish.model)
         ours = found if found and found.version == champion else Champion(version=champion)
         moved = self._ledger.intervened(wish, ours, replaced=action.expected, now=now)

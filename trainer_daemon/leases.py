@@ -137,7 +137,7 @@ class Leases:
             LeaseLostError: It may not.
             TemporaryError: The ledger cannot be asked.
         """
-        if self.current(lease.model) == lease:
+        if self.current(lease.model) == lease and not self.alone:  # then nobody can have taken it
             self._renew([lease])
         if self.current(lease.model) != lease:
             msg = f"the lease of model {lease.model} is held no longer"

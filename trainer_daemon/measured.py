@@ -51,11 +51,20 @@ class Meter:
 
 
 class MeasuredOrchestrator:
-    """An `Orchestrator`."""
+    """An `Orchestrator`.
 
-    def __init__(self, orchestrator: Orchestrator, meter: Meter) -> None:
+    Args:
+        orchestrator: The adapter.
+        meter: Times its calls.
+        on_observed: Called with everything that is seen of a run.
+    """
+
+    def __init__(
+        self, orchestrator: Orchestrator, meter: Meter, on_observed: Callable[[Observation], None] = lambda _: None
+    ) -> None:
         self._orchestrator = orchestrator
         self._meter = meter
+        self._on_observed = on_observed
 
     def submit(self, request: RunRequest) -> Submission:
         """Start the run unless there is one of this name."""
@@ -65,7 +74,10 @@ class MeasuredOrchestrator:
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
         """The state of each named run."""
         with self._meter.call("observe"):
-            return self._orchestrator.observe(names)
+            seen = self._orchestrator.observe(names)
+        for observation in seen.values():
+            self._on_observed(observation)
+        return seen
 
     def pause_s(self, looks: int) -> float:
         """How long to wait until an open run is looked at again."""
@@ -107,6 +119,16 @@ class MeasuredRegistry:
         """Write the decision on the version."""
         with self._meter.call("record_decision"):
             self._registry.record_decision(model, version, tags)
+
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description."""
+        with self._meter.call("describe"):
+            self._registry.describe(model, version, card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence."""
+        with self._meter.call("keep_report"):
+            self._registry.keep_report(model, run_key, page)
 
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version, if it still points at the expected one."""

@@ -108,7 +108,7 @@ class Observer:
             bad=self._ledger.bad_drops(name, windows) if windows else frozenset(),
             known_champion=known_champion,
             last_champion=self._last_champion(known_champion),
-            slots=self._slots.free(name) if any(run.state is RunState.QUEUED and run.ready_at <= now for run in runs) else 0,
+            slots=self._slots.free(name) if any(run.state is RunState.QUEUED and run.is_ready(now) for run in runs) else 0,
             champion_due=self.champion_due,
         )
 

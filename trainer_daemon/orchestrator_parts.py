@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.config_orchestrator import SERVICE_ACCOUNT_TOKEN, OrchestratorSettings
+from trainer_daemon.disk_room import RoomMindingOrchestrator
 from trainer_daemon.ports import Orchestrator
 from trainer_daemon.remote.following import Habits
 
@@ -46,7 +47,7 @@ def open_orchestrator(settings: OrchestratorSettings, around: Surroundings) -> t
     match settings.kind:
         case "local":
             local = LocalOrchestrator(workspace=around.workspace, compiled=around.compiled, on_end=around.on_end)
-            return local, local.warm
+            return RoomMindingOrchestrator(orchestrator=local, workspace=around.workspace), local.warm
         case "kubeflow":
             return _kubeflow(settings, around), lambda: None
         case "vertex":

@@ -184,6 +184,12 @@ class Registry(Protocol):
     def record_decision(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Write the decision on the version as tags; writing the same again is no error."""
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description, in place of the one it has."""
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence of this run, in place of the one there; nothing happens when the run left none."""
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version and `previous-champion` at `expected`, if the champion still is `expected`.
 

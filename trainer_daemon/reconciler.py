@@ -15,8 +15,9 @@ and its ledger write matters:
   same bytes coming back meanwhile; cancelling a terminal run is no error. A run that is still QUEUED is cancelled, too: its
   submission may be what the crash came after.
 * alias moved, then PROMOTED: the decision was written before the alias moved, so "the recorded decision is to promote,
-  and the champion is the candidate" can only mean that the move happened; it is finished, and nobody else's hand is
-  suspected. A champion that is neither means that somebody else moved it: the evidence is stale, evaluate again.
+  and the champion is the candidate" can only mean that the move happened; it is written down, the alias is not moved
+  again, and nobody else's hand is suspected. A champion that is neither means that somebody else moved it: the evidence is
+  stale, evaluate again.
 * tags written, then REJECTED: the recorded decision is carried out again; the tags are the same.
 * alias moved for a person, then written down: what was asked for waits until then, see `intervening`.
 
@@ -40,11 +41,12 @@ from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, J
 from trainer_daemon.policy.answers import barred
 from trainer_daemon.policy.decide import decide
 from trainer_daemon.policy.interventions import Dismiss, Intervene
-from trainer_daemon.policy.marks import decision_tags
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.plan import Enqueue, ModelPolicy, Revive, Settle
+from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import Orchestrator, Registry, RunRequest
+from trainer_daemon.recording import Recorder
 from trainer_daemon.telemetry.work import work_on
 
 Clock = Callable[[], datetime]
@@ -89,7 +91,8 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
-        self._intervener = Intervener(ledger, registry, self._log)
+        self._recorder = Recorder(metric=model.policy.promotion.metric, ledger=ledger, registry=registry, log=self._log)
+        self._intervener = Intervener(ledger, registry, self._recorder, self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log
         )
@@ -114,12 +117,16 @@ class Reconciler:
         if isinstance(action, Wait):
             return action
         try:
-            self.perform(action, now)
+            self._try(action, now)
         except StaleStateError as exc:
             self._log.info("decision_outdated", reason=str(exc))
+        return None
+
+    def _try(self, action: Action, now: datetime) -> None:
+        try:
+            self.perform(action, now)
         except PermanentError as exc:
             self._refused(action, exc, now)
-        return None
 
     def perform(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one arm per action
         """Carry one action out: its side effect, then its ledger write, then its log line.
@@ -256,29 +263,25 @@ class Reconciler:
             # it is only put out of sight
             with suppress(PermanentError):
                 self._orchestrator.archive(run.name)
-        self._mark(run, action.to)
+        self._recorder.tag_ending(run, action.to)
         change = Change(error=action.why, reopen_event=action.again, keep_events=action.passed_over)
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
         event = "run_superseded" if action.to is RunState.SUPERSEDED else "run_canceled"
         self._log.info(event, run=run.name, drop=run.drop.ref, reason=action.why)
 
-    def _mark(self, run: Run, ending: RunState) -> None:
-        """What an earlier attempt left on the version of a run that ends undecided is true no longer."""
-        if run.model_version:
-            # a version that is gone needs no mark
-            with suppress(PermanentError):
-                self._registry.record_decision(run.model, run.model_version, {"validation_status": ending.lower()})
-
     def _advance(self, action: Advance, now: datetime) -> None:
         run = action.run
         if action.to in {RunState.SUPERSEDED, RunState.CANCELED, RunState.QUARANTINED}:
-            self._mark(run, action.to)
+            self._recorder.tag_ending(run, action.to)
+        if run.decision is not None and action.to in {RunState.AWAITING_APPROVAL, RunState.PROMOTED}:
+            self._recorder.tell(run, run.decision, action.to, now=now, why=action.why)
         change = Change(
             error=action.why if action.to in {RunState.FAILED, RunState.QUARANTINED, RunState.SUPERSEDED} else None,
             model_version=action.outcome.version if action.outcome else None,
             ready_at=action.retry_at,
             next_attempt=action.next_attempt,
-            extra_attempt=action.next_attempt and run.state is not RunState.FAILED,  # it did not fail, so it costs none
+            # it did not fail, or not through its own fault, so it costs none
+            extra_attempt=action.excused or (action.next_attempt and run.state is not RunState.FAILED),
             is_news=not action.is_old,
         )
         self._ledger.advance(run, action.to, why=action.why, now=now, change=change)
@@ -292,7 +295,7 @@ class Reconciler:
                 log.info("run_trained", model_version=action.outcome.version if action.outcome else None)
             case RunState.QUARANTINED:
                 log.error("drop_quarantined")
-            case RunState.FAILED if run.attempt < run.attempts_max:
+            case RunState.FAILED if action.excused or run.attempt < run.attempts_max:
                 log.warning("run_failed", attempts_max=run.attempts_max)
             case RunState.FAILED:
                 log.error("run_failed", attempts_max=run.attempts_max)
@@ -316,17 +319,13 @@ class Reconciler:
         run, decision = action.run, action.decision
         if not action.has_moved:
             self._require_wanted(run)
-        self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
-        if not action.has_moved:
-            self._require_wanted(run)
-        champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
-        if champion != decision.candidate_version:
-            self._log.warning(
-                "promotion_refused", run=run.name, champion_version=champion, expected_version=decision.champion_version or None
-            )
+        self._recorder.tag(run, decision)
+        if not (action.has_moved or self._move_champion(run, decision)):
             return
         found = self._registry.champion(run.model)
-        ours = found if found and found.version == champion else Champion(version=champion, run_key=run.key, period=run.period)
+        is_there = found is not None and found.version == decision.candidate_version
+        ours = found if found and is_there else Champion(version=decision.candidate_version, run_key=run.key, period=run.period)
+        self._recorder.tell(run, decision, RunState.PROMOTED, now=now, why=action.why)
         self._ledger.promoted(run, ours, why=action.why or "; ".join(decision.reasons), now=now)
         self._log.info(
             "candidate_promoted",
@@ -336,6 +335,17 @@ class Reconciler:
             previous_version=decision.champion_version or None,
             reasons=decision.reasons,
         )
+
+    def _move_champion(self, run: Run, decision: Decision) -> bool:
+        """Compare, set, and say whether it is there now. Once it has been there, somebody else's hand alone may move it back."""
+        self._require_wanted(run)
+        champion = self._registry.promote(run.model, decision.candidate_version, expected=decision.champion_version)
+        if champion == decision.candidate_version:
+            return True
+        self._log.warning(
+            "promotion_refused", run=run.name, champion_version=champion, expected_version=decision.champion_version or None
+        )
+        return False
 
     def _require_wanted(self, run: Run) -> None:
         """Newer bytes, or an operator's wish to end it, may have been recorded while the registry was asked: they come first."""
@@ -349,8 +359,8 @@ class Reconciler:
 
     def _reject(self, action: Reject, now: datetime) -> None:
         run, decision = action.run, action.decision
-        if decision.candidate_version:
-            self._registry.record_decision(run.model, decision.candidate_version, decision_tags(run, decision))
+        self._recorder.tag(run, decision)
+        self._recorder.tell(run, decision, RunState.REJECTED, now=now, why=action.why)
         why = action.why or "; ".join(decision.reasons)
         self._ledger.advance(run, RunState.REJECTED, why=why, now=now, change=Change(error=action.why or None))
         self._log.info(

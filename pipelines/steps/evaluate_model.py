@@ -18,7 +18,8 @@ from pipelines.evidence.slices import SliceSettings
 from pipelines.model_files import load_model
 from pipelines.parameters import Drop, RunIdentity, TrainingSettings
 from pipelines.progress import say, timed
-from pipelines.report import ReportHead, render_report
+from pipelines.report.contents import Subject
+from pipelines.report.rendering import render_report
 from pipelines.schema import Schema, read_schema
 
 
@@ -98,8 +99,9 @@ def evaluate_model(
     with timed("scoring"):
         models = _score(identity, pinned=pinned, files=files)
     evidence = _evidence(identity, drops[-1].period, models, settings=settings, summary=files.summary)
-    document = json.dumps(_document(evidence), indent=1, allow_nan=False)
-    report = render_report(_head(evidence), evidence.candidate, evidence.champion)
+    content = _document(evidence)
+    document = json.dumps(content, indent=1, allow_nan=False)
+    report = render_report(content, Subject(run=identity.run_name))
     files.evaluation.write_text(document, encoding="utf-8")
     files.report.write_text(report, encoding="utf-8")
     with timed("writing the evidence to MLflow"):
@@ -170,18 +172,6 @@ def _document(evidence: _Evidence) -> dict[str, Any]:
         "champion": champion_document(evidence.champion),
         **evidence.more,
     }
-
-
-def _head(evidence: _Evidence) -> ReportHead:
-    facts = {
-        "run": evidence.identity.run_name,
-        "period": evidence.period,
-        "estimator": str(evidence.summary["estimator"]),
-        "rows trained on": f"{evidence.summary['rows']:,}",
-        "rows held out": f"{evidence.rows:,}, {evidence.positives / evidence.rows:.1%} churn",
-        "features": ", ".join(evidence.summary["features"]),
-    }
-    return ReportHead(title=f"{evidence.identity.model} {evidence.period}", facts=tuple(facts.items()))
 
 
 def _flat_metrics(evidence: _Evidence) -> dict[str, float | None]:

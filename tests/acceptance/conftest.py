@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,3 +46,22 @@ def make_workspace(tmp_path: Path, furniture: Path, request: pytest.FixtureReque
 def workspace(make_workspace: MakeWorkspace) -> Workspace:
     """A workspace with a fast model."""
     return make_workspace(training={"estimator": "logistic_regression"})
+
+
+@pytest.fixture(scope="session")
+def light_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the compiled pipelines of `light_pipelines`."""
+    folder = tmp_path_factory.mktemp("light-pipelines")
+    subprocess.run([sys.executable, "-m", "tests.acceptance.light_pipelines", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def light_workspace(make_workspace: MakeWorkspace, light_pipelines: Path) -> MakeWorkspace:
+    """Makes a workspace whose runs execute `obeying`, `registering` or `hello`."""
+
+    def make(pipeline: str = "obeying", **model: Any) -> Workspace:  # noqa: ANN401 - any key
+        named = pipeline if pipeline == "hello" else str(light_pipelines / f"{pipeline}.yaml")
+        return make_workspace(training={"pipeline": named}, **model)
+
+    return make

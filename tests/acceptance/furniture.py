@@ -30,6 +30,6 @@ def furnish(folder: Path) -> Path:
         if not made.is_dir():
             scratch = folder / "scratch"
             compile_pipelines(scratch / "pipelines")
-            subprocess.run([sys.executable, "-c", _DATABASE, f"sqlite:///{scratch}/mlflow.db"], check=True, timeout=120)
+            subprocess.run([sys.executable, "-c", _DATABASE, f"sqlite:///{scratch}/mlflow.db"], check=True, timeout=600)
             scratch.rename(made)
     return made

@@ -42,16 +42,24 @@ class RegistryView:
 
 def look(root: Path, model: str = "churn") -> RegistryView:
     """Read the registry of a workspace."""
-    return RegistryView(**json.loads(_mlflow(root, _LOOK, model)))
+    return look_at(_database(root), model)
+
+
+def look_at(uri: str, model: str = "churn") -> RegistryView:
+    """Read any registry."""
+    return RegistryView(**json.loads(_mlflow(uri, _LOOK, model)))
 
 
 def set_alias(root: Path, alias: str, version: str, model: str = "churn") -> None:
     """Move an alias by hand, as an operator would."""
-    _mlflow(root, _SET_ALIAS, model, alias, version)
+    _mlflow(_database(root), _SET_ALIAS, model, alias, version)
 
 
-def _mlflow(root: Path, script: str, *arguments: str) -> str:
-    uri = f"sqlite:///{root / 'var' / 'mlflow.db'}"
+def _database(root: Path) -> str:
+    return f"sqlite:///{root / 'var' / 'mlflow.db'}"
+
+
+def _mlflow(uri: str, script: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", script, uri, *arguments], capture_output=True, text=True, timeout=60, check=False
     )

@@ -49,22 +49,3 @@ def test_drop_becomes_a_champion_although_a_reply_is_lost_and_the_daemon_is_kill
     assert vertex_server.request_counts()[CREATE] == 1
     assert workspace.logged("run_lost") == workspace.logged("reconcile_deferred") == []
     assert {line["severity"] for line in workspace.events()} <= {"DEBUG", "INFO"}
-
-
-def test_job_that_somebody_deletes_is_lost_and_started_again(make_workspace: MakeWorkspace, vertex_server: VertexServer) -> None:
-    """Under the same name; until then quotas and outages only postpone."""
-    vertex_server.hold_runs()
-    vertex_server.refuse(CREATE, 429, times=1, headers={"X-Retry-Delay": "0.5s"})
-    vertex_server.refuse(CREATE, 503, times=1)
-    workspace = on_vertex(make_workspace, vertex_server)
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
-    daemon = workspace.start()
-    (submitted,) = wait_until(lambda: workspace.logged("run_submitted"), "the run is submitted", PATIENCE_S)
-    deferred = [line["reason"] for line in workspace.logged("reconcile_deferred")]
-    assert [reason.partition("on request")[0].rstrip()[-3:] for reason in deferred] == ["429", "503"]
-    vertex_server.delete(submitted["run"])
-    wait_until(lambda: workspace.logged("run_lost"), "the run is lost", PATIENCE_S)
-    wait_until(lambda: len(workspace.logged("run_submitted")) == 2, "the run is submitted again", PATIENCE_S)
-    daemon.terminate()
-    assert daemon.wait(20) == 0
-    assert {line["run"] for line in workspace.logged("run_submitted")} == {submitted["run"]}

@@ -38,6 +38,10 @@ CHECK = """
 import subprocess, sys
 print(subprocess.run([sys.executable, "-m", "trainer_daemon.healthcheck"], capture_output=True, text=True))
 """
+STATUS = """
+from urllib.request import urlopen
+print(urlopen("http://127.0.0.1:9464/").read().decode())
+"""
 UNCOMPILED = """
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -99,10 +103,11 @@ def wait_until_healthy(container: Container) -> None:
 
 
 def test_daemon_trains_hardened_in_half_a_gigabyte(image: str, mounts: list[str]) -> None:
-    """A read-only root, no capabilities, no new privileges, no network; then SIGTERM, and exit 0 in time."""
+    """A read-only root, no capabilities, no new privileges, no network; its status page; then SIGTERM, and exit 0 in time."""
     with running(image, mounts) as container:
         wait_until_healthy(container)
         wait_until(has_logged(container, "candidate_promoted"), "a champion", timeout_s=900)
+        assert "version 1" in container.python(STATUS)
         assert container.stop(within_s=30) == 0
         assert container.inspect(".State.OOMKilled") == "false"
         assert has_logged(container, "daemon_stopped")()

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from mlflow.artifacts import load_text
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -59,7 +60,24 @@ def tags(client: MlflowClient, *, model: str, version: str) -> dict[str, str]:
     return dict(client.get_model_version(model, version).tags)
 
 
-_ACTIONS: dict[str, Any] = {action.__name__: action for action in (leave_run, rewrite, register, set_alias, alias, tags)}
+def description(client: MlflowClient, *, model: str, version: str) -> str:
+    """The description of a version."""
+    return client.get_model_version(model, version).description or ""
+
+
+def report(client: MlflowClient, *, model: str, run_key: str) -> str:
+    """The report of a run; empty when it has none."""
+    experiment = client.get_experiment_by_name(model)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], f"tags.`trainer.run_key` = '{run_key}'")
+    if not runs or "report.html" not in {entry.path for entry in client.list_artifacts(runs[0].info.run_id)}:
+        return ""
+    return str(load_text(f"{runs[0].info.artifact_uri}/report.html"))
+
+
+_ACTIONS: dict[str, Any] = {
+    action.__name__: action for action in (leave_run, rewrite, register, set_alias, alias, tags, description, report)
+}
 
 if __name__ == "__main__":
     sys.stdout = sys.stderr

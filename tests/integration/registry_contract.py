@@ -43,6 +43,12 @@ class Author(Protocol):
     def tags(self, model: str, version: str) -> Mapping[str, str]:
         """The tags of a version."""
 
+    def description(self, model: str, version: str) -> str:
+        """The description of a version."""
+
+    def report(self, model: str, run_key: str) -> str:
+        """The report that is kept of a run, empty when none is."""
+
 
 def an_evaluation(run_key: str = KEY, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
     """The document that step `evaluate_model` writes."""
@@ -137,6 +143,29 @@ class RegistryContract:
         registry.record_decision(model, version, {"trainer.decision": tag})
         seen = registry.outcome(model, KEY)
         assert (seen.decided, seen.decided_run) == (Verdict.REJECT, "churn-2025-03-aa-1")
+
+    def test_version_says_what_it_was_last_told_to_say(self, registry: Registry, author: Author, model: str) -> None:
+        """The description is that of now, however often it was written."""
+        version = author.register(model, Left())
+        for card in ("Rejected.", "Promoted: ü, <b>, 'quoted'.\n\n- why"):
+            registry.describe(model, version, card)
+        assert author.description(model, version) == "Promoted: ü, <b>, 'quoted'.\n\n- why"
+
+    def test_report_is_kept_beside_the_evidence_of_its_run(self, registry: Registry, author: Author, model: str) -> None:
+        """In place of the one that is there; another run's stays what it was."""
+        author.leave(model, Left(evaluation=an_evaluation()))
+        author.leave(model, Left(run_key=OTHER_KEY, evaluation=an_evaluation(OTHER_KEY)))
+        registry.keep_report(model, OTHER_KEY, "<p>other</p>")
+        for page in ("<p>undecided</p>", "<p>rejected: ü</p>" + " " * 100_000):
+            registry.keep_report(model, KEY, page)
+        assert author.report(model, KEY) == "<p>rejected: ü</p>" + " " * 100_000
+        assert author.report(model, OTHER_KEY) == "<p>other</p>"
+
+    def test_report_of_a_run_that_left_nothing_is_no_error(self, registry: Registry, author: Author, model: str) -> None:
+        """There is nothing to keep it beside."""
+        author.leave(model, Left())
+        registry.keep_report(model, "e" * 64, "<p>nobody's</p>")
+        assert author.report(model, KEY) == ""
 
     def test_first_champion_has_no_predecessor(self, registry: Registry, author: Author, model: str) -> None:
         """Promotion against nobody sets one alias."""

@@ -216,3 +216,13 @@ def test_scheduler_is_not_imported_with_the_configuration() -> None:
     code = "import sys; import trainer_daemon.config, trainer_daemon.policy.crontab; print('apscheduler' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert shown.stdout.strip() == "False"
+
+
+def test_clock_of_the_machine_that_is_set_back_does_not_stop_the_looks(started: Start) -> None:
+    """APScheduler plans by that clock: what it had planned is then as far away as the clock was set back."""
+    clock = Clock(SUNDAY_NOON)
+    source = started(DAILY, Fires(), clock, look_s=0.1)
+    wait_for_looks(clock)
+    for job in source._scheduler.get_jobs():
+        job.modify(next_run_time=datetime.now(UTC) + timedelta(days=1))
+    wait_for_looks(clock)

@@ -198,6 +198,35 @@ def test_decision_belongs_to_its_attempt(ledger: Ledger) -> None:
     assert ledger.advance(run, RunState.QUEUED, why="champion moved", now=NOW, change=change).decision is None
 
 
+def test_judged_runs_are_told_with_their_metrics_and_last_decision(ledger: Ledger) -> None:
+    """Newest first; whatever is no number among them is absent, and so is everything of an evaluation that is none."""
+    evaluations: tuple[dict[str, object], ...] = (
+        {"candidate": {"metrics": {"log_loss": 0.4, "ece": None, "f1": "high"}}, "champion": {"metrics": {"log_loss": 0.5}}},
+        {"candidate": {"metrics": {"log_loss": 0.3}}, "champion": None},
+        {"error": "evaluation.json is not JSON", "candidate": "?", "champion": [1]},
+    )
+    for number, (period, document) in enumerate(zip(("2025-01", "2025-02", "2025-03"), evaluations, strict=True)):
+        run = ledger.advance(a_queued_run(ledger, a_drop(period)), RunState.RUNNING, why="submitted", now=NOW)
+        run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+        for again in (0, 1):
+            ledger.record_decision(run, a_decision(), {**document, "attempt": again}, NOW + timedelta(hours=2 * number + again))
+            assert ledger.evaluation(run.key, run.attempt)["attempt"] == again
+            change = Change(next_attempt=True, extra_attempt=True)
+            if not again:
+                run = ledger.advance(run, RunState.QUEUED, why="again", now=NOW, change=change)
+                run = ledger.advance(run, RunState.RUNNING, why="submitted", now=NOW)
+                run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+        ledger.advance(run, RunState.REJECTED, why="worse", now=NOW)
+    third, second, first = ledger.judged(MODEL)
+    assert (first.period, first.version, first.state) == ("2025-01", "2", RunState.REJECTED)
+    assert (first.at, second.at, third.at) == tuple(NOW + timedelta(hours=hours) for hours in (1, 3, 5))
+    assert (first.candidate, first.champion) == ({"log_loss": 0.4}, {"log_loss": 0.5})
+    assert (second.candidate, second.champion) == ({"log_loss": 0.3}, {})
+    assert (third.candidate, third.champion) == ({}, {})
+    assert ledger.judged("another") == ()
+    assert ledger.evaluation(run.key, 7) == {}
+
+
 def test_promotion_moves_run_and_champion_together(ledger: Ledger) -> None:
     """One transaction."""
     run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)

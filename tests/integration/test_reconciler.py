@@ -77,7 +77,7 @@ WRITES = {
     "intervened",
     "dismiss",
 }
-EFFECTS = {"submit", "cancel", "archive", "record_decision", "promote", "move_champion"}
+EFFECTS = {"submit", "cancel", "archive", "record_decision", "describe", "keep_report", "promote", "move_champion"}
 
 
 @dataclass
@@ -180,7 +180,7 @@ MONTHS = ("2025-03", "2025-05", "2025-06")
 
 def crashes() -> Iterator[tuple[int, bool]]:
     """Before and after each of the effects and writes of three months, and a few beyond the last."""
-    for number in range(1, 34):
+    for number in range(1, 40):
         yield number, False
         yield number, True
 
@@ -197,16 +197,18 @@ def test_crash_before_or_after_any_effect_loses_nothing_and_repeats_nothing(worl
     assert len(world.orchestrator.requests) == 3
     assert world.registry.moves == [("", "1"), ("1", "2"), ("2", "3")]
     assert world.registry.aliases == {"champion": "3", "previous-champion": "2"}
+    assert [world.registry.cards[version].partition(" ")[0] for version in "123"] == ["Promoted"] * 3
+    assert ["<strong>Promoted: " in page for page in world.registry.reports.values()] == [True] * 3
     assert "champion_moved_externally" not in world.events()
     assert world.told() == [f"candidate_promoted {month}" for month in MONTHS]
 
 
 def test_crash_at_every_step_of_every_life_still_ends(world: World) -> None:
-    """Each life has room for the longest action, a promotion with its three calls, and dies before the next call."""
+    """Each life has room for the longest action, a promotion with its five calls, and dies before the next call."""
     world.arrive(*(a_drop(month) for month in MONTHS))
     for _ in range(200):
         try:
-            world.live(Countdown(left=4, after=False))
+            world.live(Countdown(left=6, after=False))
         except Crash:
             world.proceed()
             continue

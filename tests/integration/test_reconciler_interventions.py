@@ -89,6 +89,8 @@ def is_restored(world: World) -> bool:
         and world.states() == {"2025-03": RunState.PROMOTED, "2025-05": RunState.REJECTED}
         and tags["2"][ROLLED_BACK_TAG].startswith("rolled back by ann: scores are off (")
         and (tags["2"]["validation_status"], tags["1"]["validation_status"]) == ("rejected", "approved")
+        and ": rolled back by ann: scores are off." in world.registry.cards["2"].splitlines()[0]
+        and ": restored by ann in place of version 2: scores are off." in world.registry.cards["1"].splitlines()[0]
         and reigns(world)[-2:] == [("2", "promoted"), ("1", "rollback")]
         and outcomes(world) == [("done", "")]
     )
@@ -182,6 +184,7 @@ def test_promotion_by_force_is_one_recorded_action_and_lifts_the_bar(world: Worl
     tags = world.registry.tags["2"]
     assert (tags[ROLLED_BACK_TAG], tags["validation_status"]) == ("", "approved")
     assert tags[INTERVENTION_TAG].startswith("promoted by bob: it was the feed (")
+    assert ": promoted by bob: it was the feed." in world.registry.cards["2"].splitlines()[0]
     run = run_of(world, "2")
     assert (run.state, run.error) == (RunState.PROMOTED, "promoted by bob: it was the feed")
     assert "champion_promoted_by_operator" in world.events()

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.builders import MODEL, a_drop, a_policy, an_operator_event
+from tests.builders import MODEL, NOW, a_drop, a_policy, an_operator_event
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import DatasetVersion
 from trainer_daemon.policy.observations import Failure, Phase
 from trainer_daemon.policy.runs import Run, RunState
+from trainer_daemon.ports import RunRequest, Submission
 
 
 @pytest.fixture
@@ -79,6 +81,43 @@ def test_cancellation_that_comes_while_a_decision_is_tagged_calls_the_promotion_
     world.live()
     assert world.registry.moves == []
     assert state_of(world, run) is RunState.CANCELED
+
+
+def test_alias_that_is_taken_back_while_its_promotion_is_finished_after_a_crash_stays_there(world: World) -> None:
+    """It was seen to have moved, so it is not moved again: the promotion is history, and so is the hand that took it back."""
+    original = world.registry.promote
+
+    def promote(*args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - the role's call
+        original(*args, **kwargs)
+        world.registry.promote = original  # type: ignore[method-assign]
+        raise Crash
+
+    world.registry.promote = promote  # type: ignore[method-assign]
+    world.arrive(a_drop())
+    with pytest.raises(Crash):
+        world.live()
+    meanwhile(world, world.registry.aliases.clear)
+    world.live()
+    assert world.registry.moves == [("", "1")]
+    assert world.registry.aliases == {}
+    assert world.states() == {"2025-03": RunState.PROMOTED}
+
+
+def test_refusal_about_a_run_that_somebody_else_has_moved_counts_no_longer(world: World) -> None:
+    """The run is looked at again; nothing crashes, and nobody's run fails."""
+    world.arrive(a_drop())
+    run = step_until(world, RunState.QUEUED)
+
+    def submit(request: RunRequest) -> Submission:
+        assert request.name == run.name
+        with Ledger(world.url) as another:
+            another.advance(run, RunState.RUNNING, why="submitted", now=NOW)
+        message = "no such image"
+        raise PermanentError(message)
+
+    world.orchestrator.submit = submit  # type: ignore[method-assign]
+    step_until(world, RunState.RUNNING)
+    assert state_of(world, run) is RunState.RUNNING
 
 
 def test_run_whose_submission_was_not_written_down_is_ended_when_newer_bytes_arrive(world: World) -> None:

@@ -97,6 +97,14 @@ class MlflowAuthor:
         tags: dict[str, str] = self._act("tags", model=model, version=version)
         return tags
 
+    def description(self, model: str, version: str) -> str:
+        """The description of a version."""
+        return str(self._act("description", model=model, version=version))
+
+    def report(self, model: str, run_key: str) -> str:
+        """The report of a run."""
+        return str(self._act("report", model=model, run_key=run_key))
+
 
 class FakeAuthor:
     """Writes into the registry in memory."""
@@ -131,6 +139,16 @@ class FakeAuthor:
         """The tags of a version."""
         del model
         return self._registry.tags[version]
+
+    def description(self, model: str, version: str) -> str:
+        """The description of a version."""
+        del model
+        return self._registry.cards.get(version, "")
+
+    def report(self, model: str, run_key: str) -> str:
+        """The report of a run."""
+        del model
+        return self._registry.reports.get(run_key, "")
 
 
 @pytest.fixture(scope="session")

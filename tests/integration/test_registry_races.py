@@ -65,6 +65,23 @@ def registries(uri: str) -> Iterator[tuple[MlflowRegistry, MlflowRegistry]]:
 _authors_turn = threading.Lock()
 
 
+class Together:
+    """A registry whose first promotion is asked for together with that of another one: both have looked, neither has moved."""
+
+    def __init__(self, registry: MlflowRegistry, moment: threading.Barrier) -> None:
+        self._registry = registry
+        self._moments = [moment]
+
+    def promote(self, model: str, version: str, *, expected: str) -> str:
+        """Wait for the other one."""
+        if self._moments:
+            self._moments.pop().wait(timeout=120)
+        return self._registry.promote(model, version, expected=expected)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any call
+        return getattr(self._registry, name)
+
+
 @dataclass
 class RealWorld(World):
     """A daemon's world whose registry is MLflow.
@@ -128,7 +145,7 @@ def champion(author: MlflowAuthor) -> str:
 _begun: list[str] = []
 
 
-def a_world(path: Path, registry: MlflowRegistry, author: MlflowAuthor, losses: dict[str, float]) -> RealWorld:
+def a_world(path: Path, registry: MlflowRegistry | Together, author: MlflowAuthor, losses: dict[str, float]) -> RealWorld:
     """One daemon's."""
     return RealWorld(f"sqlite:///{path}", registry=registry, author=author, losses=losses)  # type: ignore[arg-type]
 
@@ -140,23 +157,18 @@ def test_two_daemons_race_and_the_better_one_is_champion(
     """Both have decided to promote against the same champion; one is first, the other is evaluated again, against it."""
     losses = {champion: LOSSES["1"]}
     months = (fresh("2025-05", race), fresh("2025-06", race))
-    worlds = [a_world(tmp_path / f"{n}.db", registries[n], author, losses) for n in (0, 1)]
+    moment = threading.Barrier(2)
+    worlds = [a_world(tmp_path / f"{n}.db", Together(registries[n], moment), author, losses) for n in (0, 1)]
     for world, drop in zip(worlds, months, strict=True):
         world.arrive(drop)
         world.step_until(RunState.TRAINED, decided=True)
     (may,), (june,) = (world.runs() for world in worlds)
     assert [run.decision.champion_version for run in (may, june) if run.decision] == [champion] * 2
-    together = threading.Barrier(2)
-
-    def live(world: RealWorld) -> None:
-        together.wait()
-        world.live()
-
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(live, worlds))
+        list(threads.map(RealWorld.live, worlds))
     assert author.alias(MODEL, "champion") == june.model_version
     told = Counter(str(each.kwargs["event"]) for world in worlds for each in world.log.calls)
-    assert told["run_reevaluated"] == 1
+    assert (told["promotion_refused"], told["run_reevaluated"]) == (1, 1)
     (may,), (june,) = (world.runs() for world in worlds)
     assert june.state is RunState.PROMOTED
     loser = may if may.state is RunState.REJECTED else june

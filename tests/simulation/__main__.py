@@ -75,7 +75,7 @@ def _arguments() -> _Arguments:
     parser.add_argument("--histories", type=int, default=1000)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--first", type=int, default=0, help="number of the first history; a trace names it behind the seed")
-    parser.add_argument("--replicas", type=int, default=1, help="daemons on one ledger; nothing keeps two apart yet")
+    parser.add_argument("--replicas", type=int, default=1, help="daemons on one ledger, which leases keep apart")
     return _Arguments(**vars(parser.parse_args()))
 
 

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     RECONCILE = "daemon {replica} reconciles one step"
     LOOK = "daemon {replica} is due to look at the champion"
     FIRE = "daemon {replica} hears the schedule fire, occasion {which}"
+    KEEP = "daemon {replica} minds its lease"
     CRASH = "daemon {replica} is killed"
     UPLOAD = "month {month} is uploaded with content {content}, {notified}"
     RUN_PROGRESSES = "run {which} on the orchestrator does its next stage"
@@ -29,10 +30,11 @@ class Kind(StrEnum):
     ACKED_REDELIVERED = "message {which} of those that were acknowledged comes again"
     STREAM_ENDS = "the stream of daemon {replica} ends"
     STREAM_DIES = "the stream of daemon {replica} goes silent and does not say so"
-    CLOCK_JUMPS = "the wall clock jumps by {jump}"
+    CLOCK_JUMPS = "the wall clock of daemon {replica} jumps by {jump}"
+    LEDGER_CLOCK_JUMPS = "the clock of the ledger's database jumps by {jump}"
     TIME_PASSES = "{passes} pass"
-    LINK_BREAKS = "the link {link} breaks"
-    LINK_HEALS = "the link {link} heals"
+    LINK_BREAKS = "the link {link} {replica} breaks"
+    LINK_HEALS = "the link {link} {replica} heals"
     LATE_EFFECT = "late request {which} takes effect"
     LEDGER_LOST = "the ledger is lost and everybody starts again"
 
@@ -48,6 +50,7 @@ class Trouble(StrEnum):
     DUPLICATED = "it takes effect twice, the second time later"
     MEANWHILE_BEFORE = "before it"
     MEANWHILE_AFTER = "after it"
+    PAUSED = "the daemon is stopped before it, and goes on after"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,7 @@ LINKS = (
 )
 JUMPS_S = (86_400, -3_600, 600, -30)
 PASSES_S = (15, 120, 4_000)
+"""The first is longer than a lease lasts."""
 MONTHS = ("2025-01", "2025-02", "2025-03", "2025-04")
 NOTIFIED = ("notified once", "its notification is lost", "notified twice")
 

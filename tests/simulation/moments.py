@@ -1,13 +1,16 @@
 """What must hold at every moment; cheap enough to be asked after every step. Pure but for reading."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.simulation.services import Cluster, SimulatedRegistry
 
 Wrong = Iterator[tuple[str, str]]
 """Name of the invariant and how it shows."""
+
+OVERTAKEN = frozenset({"ended_runs_are_never_promoted", "replaced_bytes_are_never_promoted"})
+"""What somebody's wish that is recorded a moment too late breaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,12 @@ def wrong_with_runs(cluster: Cluster, registry: SimulatedRegistry) -> Wrong:
     for key, versions in registry.created.items():
         if versions > 1:
             yield "one_version_per_run_key", f"{versions} versions of {key}"
+
+
+def wrong_with_holders(holders: Sequence[str]) -> Wrong:
+    """Of several daemons one at most believes that it may act (G9)."""
+    if len(holders) > 1:
+        yield "one_holder_at_a_time", f"{' and '.join(holders)} all hold the lease"
 
 
 def wrong_with_executions(ledger: sqlite3.Connection, cluster: Cluster) -> Wrong:

@@ -17,8 +17,10 @@ from tests.simulation.services import Cluster, SimulatedRegistry
 from tests.simulation.storage import MODEL, PLACE, Mail, SimulatedBucket, SimulatedSubscription, Storage
 from tests.simulation.wire import Remote, Wire
 from trainer_daemon.announcements import Announcements
+from trainer_daemon.fenced import FencedOrchestrator, FencedRegistry
 from trainer_daemon.inbox import Inbox, Outlet
 from trainer_daemon.intake import Intake
+from trainer_daemon.leases import Leases
 from trainer_daemon.observer import Slots
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.crontab import schedule_event
@@ -35,13 +37,25 @@ LOOK_S = 100
 """The subscriber's own clock leaps by so much at every look, so that no pause keeps it from looking when it is its turn."""
 FIRST_FIRE = datetime(2026, 3, 2, tzinfo=UTC)
 _ORCHESTRATOR = frozenset({"submit", "observe", "cancel"})
-_REGISTRY = frozenset({"champion", "outcome", "record_decision", "promote", "move_champion"})
+_REGISTRY = frozenset({"champion", "outcome", "record_decision", "describe", "keep_report", "promote", "move_champion"})
+FENCED = "daemon-ledger!"
+"""The link to the ledger, as whoever must hold the lease uses it."""
 _SUBSCRIPTION = frozenset({"open", "probe", "ack", "hold"})
+
+
+def true_time(now: datetime, wall: datetime) -> float:
+    """Seconds by a clock that nobody sets."""
+    del wall
+    return now.timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Makers:
-    """Which implementation plays which role; a seeded bug replaces one."""
+    """Which implementation plays which role; a seeded bug replaces one.
+
+    Attributes:
+        tick: What a daemon counts seconds by, from true time and its wall clock.
+    """
 
     ledger: type[SimulatedLedger] = SimulatedLedger
     registry: type[SimulatedRegistry] = SimulatedRegistry
@@ -49,11 +63,19 @@ class Makers:
     reconciler: type[Reconciler] = Reconciler
     subscriber: type[Subscriber] = Subscriber
     intake: type[Intake] = Intake
+    leases: type[Leases] = Leases
+    tick: Callable[[datetime, datetime], float] = true_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What outlives a daemon."""
+    """What outlives a daemon.
+
+    Attributes:
+        clock: Its wall clock.
+        seconds: What it counts seconds by.
+        number: Which of the daemons it is.
+    """
 
     setting: Setting
     makers: Makers
@@ -64,16 +86,30 @@ class Surroundings:
     registry: SimulatedRegistry
     wire: Wire
     clock: Callable[[], datetime]
+    seconds: Callable[[], float]
     log: CapturingLogger
+    number: int
 
 
 class Replica:
-    """A daemon that lives; each method is what one of its threads does in one round."""
+    """A daemon that lives; each method is what one of its threads does in one round.
 
-    def __init__(self, around: Surroundings) -> None:
+    Args:
+        around: Where it lives.
+        holder: Names this life of it.
+    """
+
+    def __init__(self, around: Surroundings, holder: str) -> None:
         self._around = around
+        self.holder = holder
         log = structlog.wrap_logger(around.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0))
-        self._ledger: Any = Remote(around.makers.ledger(around.database), around.wire, "daemon-ledger", LEDGER_METHODS)
+        ledger = around.makers.ledger(around.database)
+        self._ledger = self._remote(ledger, "daemon-ledger", LEDGER_METHODS)
+        self._leases = around.makers.leases(
+            self._ledger, [MODEL], holder=holder, log=log, alone=around.setting.replicas == 1, monotonic=around.seconds
+        )
+        self._tenure = self._leases.tenure(MODEL)
+        self._fenced = self._remote(ledger.fenced(self._tenure), FENCED, LEDGER_METHODS)
         self._stream = SimulatedSubscription(around.mail)
         announcements = Announcements(PATIENCE, around.clock)
         since = self._ledger.baseline(MODEL)
@@ -96,9 +132,22 @@ class Replica:
         at = FIRST_FIRE + timedelta(days=which)
         self._intake.record_schedule(schedule_event(MODEL, "0 0 * * *", at, retrain=which % 2 == 1))
 
+    def keep(self, *, is_late: bool) -> None:
+        """The lease's threads; the one that asks nobody comes first where the other one has been waiting for an answer."""
+        if is_late:
+            self._leases.expire()
+        self._leases.keep()
+
+    @property
+    def is_holder(self) -> bool:
+        """Whether it believes that it may act."""
+        return self._leases.current(MODEL) is not None
+
     def reconcile(self) -> Wait | None:
-        """The model's thread."""
-        return self._reconciler.step()
+        """The model's thread; whoever holds no lease rests."""
+        if not self._leases.complete:
+            self._leases.keep()
+        return self._reconciler.step() if self._tenure.begin() else Wait()
 
     def look(self) -> None:
         """The model's thread, when it has been quiet for long."""
@@ -113,18 +162,21 @@ class Replica:
         """What it hears messages by."""
         return self._stream
 
+    def _remote(self, part: object, link: str, methods: frozenset[str]) -> Any:  # noqa: ANN401 - whatever the part is
+        return Remote(part, self._around.wire, f"{link} {self._around.number}", methods)
+
     def _make_subscriber(self, announcements: Announcements, log: FilteringBoundLogger) -> Subscriber:
         around = self._around
         outlet = Outlet(route=Route(model=MODEL, place=PLACE), announcements=announcements, on_recorded=lambda: None)
         inbox = Inbox(SUBSCRIPTION, [outlet], ledger=self._ledger, clock=around.clock, log=log)
-        subscription: Any = Remote(self._stream, around.wire, "daemon-pubsub", _SUBSCRIPTION)
+        subscription = self._remote(self._stream, "daemon-pubsub", _SUBSCRIPTION)
         return around.makers.subscriber(
             subscription, inbox, clock=around.clock, log=log, monotonic=count(LOOK_S, LOOK_S).__next__
         )
 
     def _make_intake(self, announcements: Announcements, log: FilteringBoundLogger) -> Intake:
         around = self._around
-        bucket = SimulatedBucket(around.storage, lambda page: around.wire.call("daemon-bucket", "page", page))
+        bucket = SimulatedBucket(around.storage, lambda page: around.wire.call(f"daemon-bucket {around.number}", "page", page))
         return around.makers.intake(
             model=MODEL,
             bucket=bucket,
@@ -138,13 +190,13 @@ class Replica:
 
     def _make_reconciler(self, log: FilteringBoundLogger) -> Reconciler:
         around = self._around
-        orchestrator: Any = Remote(around.cluster, around.wire, "daemon-orchestrator", _ORCHESTRATOR)
-        registry: Any = Remote(around.registry, around.wire, "daemon-registry", _REGISTRY)
+        orchestrator = self._remote(around.cluster, "daemon-orchestrator", _ORCHESTRATOR)
+        registry = self._remote(around.registry, "daemon-registry", _REGISTRY)
         return around.makers.reconciler(
             model=Model(policy=policy_of(around.setting), parameters={}, pipeline="training", run_timeout_s=60),
-            ledger=self._ledger,
-            orchestrator=orchestrator,
-            registry=registry,
+            ledger=self._fenced,
+            orchestrator=FencedOrchestrator(orchestrator, self._tenure),
+            registry=FencedRegistry(registry, self._tenure),
             slots=Slots(self._ledger, 1, [MODEL]),
             clock=around.clock,
             log=log,

@@ -32,6 +32,8 @@ _DELICATE = """
             SELECT 1 FROM run_drop u JOIN current_drop c ON c.uri = u.uri AND c.checksum <> u.checksum WHERE u.run_key = r.key)
     UNION ALL SELECT 1 FROM intervention WHERE outcome = 'pending'"""
 NESTED = (Kind.UPLOAD, Kind.UPLOAD, Kind.LISTEN, Kind.LIST, Kind.OPERATOR_CANCELS, Kind.ALIAS_MOVED, Kind.RUN_PROGRESSES)
+TAKEN_OVER = (Kind.RECONCILE, Kind.RECONCILE, Kind.RECONCILE, Kind.RUN_PROGRESSES, Kind.LIST, Kind.UPLOAD, Kind.OPERATOR_CANCELS)
+TAKEN_OVER_MAX = 12
 HEARD = ((Kind.LIST,), (Kind.MESSAGE_DELIVERED, Kind.LISTEN))
 
 
@@ -79,7 +81,7 @@ class Scheduler:
         kind = self._random.choices(list(weights), list(weights.values()))[0]
         choice = self._choice(kind, world)
         if kind in DAEMONS and self._random.random() < self._rate(kind, world):
-            return replace(choice, faults=(self._fault(world),))
+            return replace(choice, faults=(self._fault(world, choice.replica),))
         return choice
 
     def _rate(self, kind: Kind, world: World) -> float:
@@ -88,7 +90,7 @@ class Scheduler:
 
     def _is_delicate(self, kind: Kind, world: World) -> bool:
         """Whether this step is about to promote something, for a person too, or to end it."""
-        return kind is Kind.RECONCILE and world.database.connection.execute(_DELICATE).fetchone() is not None
+        return kind is Kind.RECONCILE and bool(world.database.quick.look(_DELICATE))
 
     def _choice(self, kind: Kind, world: World) -> Choice:
         draw = self._random
@@ -97,15 +99,30 @@ class Scheduler:
         month = draw.choices(range(len(MONTHS)), MONTHS_WEIGHTS)[0]
         return Choice(kind=kind, replica=replica, month=month, content=draw.randrange(CONTENTS), which=which)
 
-    def _fault(self, world: World) -> Fault:
+    def _fault(self, world: World, replica: int) -> Fault:
         draw = self._random
         among_changes = draw.random() < AMONG_CHANGES
         at = draw.choices(range(len(CHANGES_WEIGHTS)), CHANGES_WEIGHTS)[0] if among_changes else draw.randrange(CALLS_MAX)
         trouble = draw.choice(self._troubles)
         fault = Fault(at=at, trouble=trouble, among_changes=among_changes)
-        if trouble not in {Trouble.MEANWHILE_BEFORE, Trouble.MEANWHILE_AFTER}:
-            return fault
-        return replace(fault, meanwhile=tuple(self._meanwhile(world)))
+        match trouble:
+            case Trouble.MEANWHILE_BEFORE | Trouble.MEANWHILE_AFTER:
+                return replace(fault, meanwhile=tuple(self._meanwhile(world)))
+            case Trouble.PAUSED:
+                return replace(fault, meanwhile=tuple(self._pause(world, replica)))
+            case _:
+                return fault
+
+    def _pause(self, world: World, replica: int) -> Iterator[Choice]:
+        """A daemon is stopped for longer than its lease lasts, and another one, if there is one, takes over."""
+        draw = self._random
+        yield Choice(kind=Kind.TIME_PASSES, which=0)
+        if world.setting.replicas == 1:
+            return
+        other = (replica + draw.randrange(1, world.setting.replicas)) % world.setting.replicas
+        yield Choice(kind=Kind.KEEP, replica=other)
+        for _ in range(draw.randrange(TAKEN_OVER_MAX)):
+            yield replace(self._choice(draw.choice(TAKEN_OVER), world), replica=other)
 
     def _meanwhile(self, world: World) -> Iterator[Choice]:
         """What happens at the worst moment: mostly something that the daemon hears of at once."""
@@ -125,6 +142,7 @@ def _weights(world: World) -> dict[Kind, float]:
         Kind.RECONCILE: 12 if world.at_rest else 34,
         Kind.LOOK: 2,
         Kind.FIRE: 1,
+        Kind.KEEP: 12 * (world.setting.replicas > 1),
         Kind.CRASH: 2 * any(world.replicas),
         Kind.UPLOAD: 7 * (len(world.storage.uploads) < UPLOADS_MAX),
         Kind.RUN_PROGRESSES: 30 * bool(cluster.running),
@@ -142,6 +160,7 @@ def _weights(world: World) -> dict[Kind, float]:
         Kind.STREAM_ENDS: 1 * bool(mail.streams),
         Kind.STREAM_DIES: 1 * bool(mail.streams),
         Kind.CLOCK_JUMPS: 1.5,
+        Kind.LEDGER_CLOCK_JUMPS: 0.7 * (world.setting.replicas > 1),
         Kind.TIME_PASSES: 4,
         Kind.LINK_BREAKS: 1.5 * (not world.wire.broken),
         Kind.LINK_HEALS: 8 * bool(world.wire.broken),
@@ -157,7 +176,7 @@ def _operands(kind: Kind, world: World) -> int:
             return world.tally.fires + 1
         case Kind.LINK_BREAKS | Kind.LINK_HEALS:
             return len(LINKS)
-        case Kind.CLOCK_JUMPS:
+        case Kind.CLOCK_JUMPS | Kind.LEDGER_CLOCK_JUMPS:
             return len(JUMPS_S)
         case Kind.TIME_PASSES:
             return len(PASSES_S)

@@ -19,14 +19,15 @@ def settle(world: World) -> None:
         quiet = quiet + 1 if _round(world) else 0
         if quiet == 1:
             world.apply(Choice(kind=Kind.LOOK))
-            world.pass_time(PAUSE_S)
+            world.clocks.pass_time(PAUSE_S)
         if quiet > 1 or world.violations:
             return
     world.violate("everything_comes_to_rest", f"not within {ROUNDS_MAX} rounds; {_unfinished(world)}")
 
 
 def calm(world: World) -> None:
-    """Links heal, what is on its way arrives, silent streams are found to be broken."""
+    """Links heal, clocks agree, what is on its way arrives, silent streams are found to be broken."""
+    world.clocks.align(world.setting.replicas)
     world.wire.broken.clear()
     while world.wire.late:
         world.take_effect(0)
@@ -49,7 +50,7 @@ def _round(world: World) -> bool:
     running = len(world.cluster.running)
     while world.cluster.running and not world.violations:
         world.apply(Choice(kind=Kind.RUN_PROGRESSES))
-    world.pass_time(PAUSE_S if steps == world.setting.replicas else 1)
+    world.clocks.pass_time(PAUSE_S if steps == world.setting.replicas else 1)
     at_rest = all(world.waits.get(replica) == Wait() for replica in range(world.setting.replicas))
     return at_rest and not waiting and not running and steps == world.setting.replicas
 

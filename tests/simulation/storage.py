@@ -126,11 +126,13 @@ class Mail:
         waiting: Published, delivered to nobody.
         leased: Delivered, not acknowledged.
         on_ack: Told of every message before it is acknowledged.
-        heard_since: When somebody first asked an open stream for what had come.
+        listeners: How many daemons there are.
+        heard_since: When somebody first asked an open stream for what had come, and all of them had one.
     """
 
     on_ack: Callable[[Message], None]
     clock: Callable[[], datetime]
+    listeners: int = 1
     heard_since: datetime | None = None
     waiting: list[Message] = field(default_factory=list)
     leased: dict[str, Message] = field(default_factory=dict)
@@ -192,7 +194,8 @@ class SimulatedSubscription:
         """What has been delivered."""
         if self.stream is None:
             return []
-        self._mail.heard_since = self._mail.heard_since or self._mail.clock()
+        if len(self._mail.streams) >= self._mail.listeners:
+            self._mail.heard_since = self._mail.heard_since or self._mail.clock()
         taken, self.stream.buffer = self.stream.buffer[:limit], self.stream.buffer[limit:]
         return [Delivery(message=message, receipt=message.id) for message in taken]
 

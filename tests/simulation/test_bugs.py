@@ -36,5 +36,7 @@ def test_failing_history_is_made_small_and_told_in_words() -> None:
 
 
 def _first_failure(bug: Bug) -> Course | None:
-    courses = (live(f"bug:{number}", makers=bug.makers) for number in range(bug.first, bug.first + bug.histories))
+    courses = (
+        live(f"bug:{number}", makers=bug.makers, replicas=bug.replicas) for number in range(bug.first, bug.first + bug.histories)
+    )
     return next((course for course in courses if course.violations), None)

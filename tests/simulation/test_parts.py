@@ -1,11 +1,21 @@
-"""What plays orchestrator and registry in a simulation keeps the contracts of the real ones."""
+"""What plays a part in a simulation keeps the contract of the real one; what makes it fast changes nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, StaticPool, create_engine, event
 
 from tests.integration import test_fake_orchestrator, test_registry
 from tests.integration.orchestrator_contract import Connect
 from tests.integration.registry_contract import Author, RegistryContract
+from tests.simulation.history import live
+from tests.simulation.ledger import Database, SimulatedLedger, database
+from tests.simulation.replica import Makers
 from tests.simulation.services import Cluster, SimulatedRegistry
+from trainer_daemon.adapters.ledger.tables import metadata
 from trainer_daemon.ports import RunRequest
 
 
@@ -44,3 +54,56 @@ class TestCluster(test_fake_orchestrator.TestFakeOrchestrator):
         """Every adapter is the same object: memory does not outlive it."""
         cluster = ObedientCluster()
         return lambda: cluster
+
+
+class Plain:
+    """Has statements executed by SQLAlchemy, and asks every time."""
+
+    def __init__(self, database: Database) -> None:
+        engine = create_engine("sqlite://", creator=lambda: database.connection, poolclass=StaticPool)
+        event.listen(engine, "before_cursor_execute", lambda *_: database.quick.memory.forget())
+        self._connection = engine.connect()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction."""
+        with self._connection.begin_nested():
+            yield self._connection
+
+    def answer(self, question: object, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - any answer
+        """Remember nothing."""
+        del question
+        return ask()
+
+
+@cache
+def plain() -> Plain:
+    """SQLAlchemy begins with taking back what it finds, so it is called before a history begins."""
+    return Plain(database())
+
+
+class PlainLedger(SimulatedLedger):
+    """The ledger as it is, on the simulator's database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._engine = self._memory = plain()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with plain().begin() as connection:
+            yield connection
+
+
+def test_quick_ledger_is_the_plain_one() -> None:
+    """Histories take the same course, and leave the same rows, whoever executes the statements."""
+    plain()
+    for number in range(20):
+        course, rows = live(f"quick:{number}", makers=Makers(ledger=PlainLedger)), _rows()
+        assert live(f"quick:{number}") == course
+        assert _rows() == rows
+
+
+def _rows() -> list[list[Any]]:
+    """What the last history left."""
+    return [database().connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in metadata.tables]  # noqa: S608 - constants

@@ -58,14 +58,16 @@ class Wire:
 
     Attributes:
         apply: Takes a step that happens in the middle of another one.
-        on_call: Told of every call of a daemon, before anything comes of it.
+        on_call: Told of every call of a daemon, by its link and name, before anything comes of it.
+        on_effect: Told of every call that has just taken effect, before anybody hears of it.
         broken: Links on which nothing passes.
         late: Requests that somebody gave up on and that will still take effect.
         counts: How often each trouble happened.
     """
 
     apply: Callable[[Choice], None]
-    on_call: Callable[[str, tuple[object, ...], dict[str, object]], None]
+    on_call: Callable[[str, str, tuple[object, ...], dict[str, object]], None]
+    on_effect: Callable[[str, str], None]
     broken: set[str] = field(default_factory=set)
     late: list[Late] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -111,7 +113,7 @@ class Wire:
                 raise _lost(name)
             case Trouble.LATE | Trouble.DUPLICATED:
                 return self._late(fault.trouble, link, name, effect)
-            case Trouble.MEANWHILE_BEFORE:
+            case Trouble.MEANWHILE_BEFORE | Trouble.PAUSED:
                 self._meanwhile(fault)
                 return self._pass(link, effect)
             case Trouble.MEANWHILE_AFTER:
@@ -120,7 +122,7 @@ class Wire:
                 return value
 
     def _late(self, trouble: Trouble, link: str, name: str, effect: Callable[[], T]) -> T:
-        if link not in DEFERRING or name not in DEFERRABLE:
+        if link.rpartition(" ")[0] not in DEFERRING or name not in DEFERRABLE:
             return self._pass(link, effect)
         if trouble is Trouble.DUPLICATED:
             value = self._pass(link, effect)
@@ -146,9 +148,15 @@ class Remote:
             return attribute
 
         def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
-            self._wire.on_call(name, args, kwargs)
-            return self._wire.call(self._link, name, lambda: attribute(*args, **kwargs))
+            self._wire.on_call(self._link, name, args, kwargs)
+            return self._wire.call(self._link, name, lambda: effect(*args, **kwargs))
 
+        def effect(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
+            value = attribute(*args, **kwargs)
+            self._wire.on_effect(self._link, name)
+            return value
+
+        self.__dict__[name] = call  # asked for once
         return call
 
 

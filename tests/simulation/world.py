@@ -4,25 +4,34 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
+from itertools import chain
 
 from structlog.testing import CapturingLogger
 
 from tests.simulation import moments, operators
 from tests.simulation.choices import JUMPS_S, LINKS, NOTIFIED, PASSES_S, Choice, Kind, Setting
+from tests.simulation.clocks import Clocks
 from tests.simulation.ledger import SimulatedLedger, database
-from tests.simulation.replica import Makers, Replica, Surroundings
+from tests.simulation.replica import FENCED, Makers, Replica, Surroundings
 from tests.simulation.storage import MODEL, Mail, Storage
+from tests.simulation.watching import Watch
 from tests.simulation.wire import Crash, Wire
 from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryError
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Source
-from trainer_daemon.policy.notifications import Message
 
-BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Happening = Callable[[], object]
-DAEMONS = frozenset({Kind.LISTEN, Kind.LIST, Kind.RECONCILE, Kind.LOOK, Kind.FIRE})
-_THREAD = {Kind.LISTEN: "listen", Kind.LIST: "list", Kind.RECONCILE: "reconcile", Kind.LOOK: "reconcile", Kind.FIRE: "fire"}
+_THREAD = {
+    Kind.LISTEN: "listen",
+    Kind.LIST: "list",
+    Kind.RECONCILE: "reconcile",
+    Kind.LOOK: "reconcile",
+    Kind.FIRE: "fire",
+    Kind.KEEP: "lease",
+}
+DAEMONS = frozenset(_THREAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,8 @@ class Tally:
     late_promotions: int = 0
     late_tags: int = 0
     jumps: int = 0
+    ledger_jumps: int = 0
+    lives: int = 0
     fires: int = 0
     requests: int = 0
 
@@ -58,14 +69,12 @@ class World:
     """Everything that exists.
 
     Attributes:
-        now: True time; the services go by it, a daemon's wall clock is ahead of it by `ahead`.
         waits: What the last round of each daemon's reconciler came to.
     """
 
     setting: Setting
     makers: Makers = field(default_factory=Makers)
-    now: datetime = BEGINNING
-    ahead: timedelta = timedelta()
+    clocks: Clocks = field(default_factory=Clocks)
     violations: list[Violation] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     waits: dict[int, Wait | None] = field(default_factory=dict)
@@ -73,16 +82,21 @@ class World:
     def __post_init__(self) -> None:
         self.database = database()
         self.database.empty()
+        self.database.clock = self.clocks.ledger_seconds
         self.log = CapturingLogger()
         self.storage = Storage()
         self.registry = self.makers.registry()
-        self.wire = Wire(apply=self.apply, on_call=self._on_call)
+        self._watch = Watch(self)
+        self.wire = Wire(apply=self.apply, on_call=self._watch.on_call, on_effect=self._watch.on_effect)
         self.cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
-        self.mail = Mail(on_ack=self._on_ack, clock=self.clock)
+        self.mail = Mail(on_ack=self._watch.on_ack, clock=self.clocks.wall, listeners=self.setting.replicas)
         self.people = SimulatedLedger(self.database)
         self.replicas: list[Replica | None] = [None] * self.setting.replicas
         self._busy: set[tuple[int, str]] = set()
-        self._around = Surroundings(
+        self._around = [self._surroundings(number) for number in range(self.setting.replicas)]
+
+    def _surroundings(self, number: int) -> Surroundings:
+        return Surroundings(
             setting=self.setting,
             makers=self.makers,
             database=self.database,
@@ -91,17 +105,15 @@ class World:
             cluster=self.cluster,
             registry=self.registry,
             wire=self.wire,
-            clock=self.clock,
+            clock=partial(self.clocks.wall, number),
+            seconds=lambda: self.makers.tick(self.clocks.now, self.clocks.wall(number)),
             log=self.log,
+            number=number,
         )
-
-    def clock(self) -> datetime:
-        """A daemon's wall clock."""
-        return self.now + self.ahead
 
     def apply(self, choice: Choice) -> None:
         """Take one step."""
-        self.now += timedelta(seconds=1)
+        self.clocks.pass_time(1)
         self.tally.steps += 1
         if choice.kind in DAEMONS:
             self._daemon(choice)
@@ -111,7 +123,8 @@ class World:
 
     def _look_around(self) -> None:
         """What must hold after every step; only a request of an earlier time can start a run that nobody knows of."""
-        for invariant, facts in moments.wrong_with_runs(self.cluster, self.registry):
+        wrong = chain(moments.wrong_with_runs(self.cluster, self.registry), moments.wrong_with_holders(self.holders))
+        for invariant, facts in wrong:
             self.violate(invariant, facts)
         if self.tally.late_submits or self.tally.lost_ledgers:
             return
@@ -121,6 +134,13 @@ class World:
     def violate(self, invariant: str, facts: str) -> None:
         """A promise was broken."""
         self.violations.append(Violation(invariant=invariant, facts=facts))
+
+    @property
+    def holders(self) -> list[str]:
+        """Who believes that they may act; where the clock of the database leaps, somebody may believe so a little too long."""
+        if self.tally.ledger_jumps or self.tally.lost_ledgers:
+            return []
+        return [replica.holder for replica in self.replicas if replica is not None and replica.is_holder]
 
     @property
     def at_rest(self) -> bool:
@@ -157,7 +177,8 @@ class World:
             self.violate("no_bug_shows", traceback.format_exc())
 
     def _start(self, number: int) -> Replica:
-        replica = self.replicas[number] = Replica(self._around)
+        self.tally.lives += 1
+        replica = self.replicas[number] = Replica(self._around[number], f"daemon {number}, life {self.tally.lives}")
         return replica
 
     def _perform(self, choice: Choice, number: int, replica: Replica) -> None:
@@ -171,6 +192,8 @@ class World:
                 self.tally.fires = max(self.tally.fires, choice.which + 1)
             case Kind.LOOK:
                 replica.look()
+            case Kind.KEEP:
+                replica.keep(is_late=choice.which % 2 == 1)
             case _:
                 self.waits[number] = None
                 self.waits[number] = replica.reconcile()
@@ -204,10 +227,11 @@ class World:
             Kind.ACKED_REDELIVERED: lambda: self.mail.redeliver(which),
             Kind.STREAM_ENDS: lambda: self._break_stream(choice.replica, silently=False),
             Kind.STREAM_DIES: lambda: self._break_stream(choice.replica, silently=True),
-            Kind.CLOCK_JUMPS: lambda: self._jump(JUMPS_S[which % len(JUMPS_S)]),
-            Kind.TIME_PASSES: lambda: self.pass_time(PASSES_S[which % len(PASSES_S)]),
-            Kind.LINK_BREAKS: lambda: self.wire.broken.add(LINKS[which % len(LINKS)]),
-            Kind.LINK_HEALS: lambda: self.wire.broken.discard(LINKS[which % len(LINKS)]),
+            Kind.CLOCK_JUMPS: lambda: self._jump(choice.replica, JUMPS_S[which % len(JUMPS_S)]),
+            Kind.LEDGER_CLOCK_JUMPS: lambda: self._jump_ledger(JUMPS_S[which % len(JUMPS_S)]),
+            Kind.TIME_PASSES: lambda: self.clocks.pass_time(PASSES_S[which % len(PASSES_S)]),
+            Kind.LINK_BREAKS: lambda: self.wire.broken.update(self._links(choice)),
+            Kind.LINK_HEALS: lambda: self.wire.broken.difference_update(self._links(choice)),
             Kind.LATE_EFFECT: lambda: self.take_effect(which),
             Kind.LEDGER_LOST: self._lose_ledger,
         }
@@ -218,7 +242,7 @@ class World:
             self.kill(number)
 
     def _upload(self, choice: Choice) -> None:
-        stored = self.storage.upload(choice.month, choice.content, self.now)
+        stored = self.storage.upload(choice.month, choice.content, self.clocks.now)
         for _ in range((1, 0, 2)[choice.which % len(NOTIFIED)]):
             self.mail.publish(stored)
 
@@ -233,13 +257,13 @@ class World:
             kind=EventKind.OPERATOR,
             model=MODEL,
             source=Source.CLI,
-            occurred_at=self.clock(),
+            occurred_at=self.clocks.wall(),
             drop=known[choice.month % len(known)],
             order=0,
             force=choice.which % 2 == 1,
             by="ann",
         )
-        self.people.record([event], self.clock())
+        self.people.record([event], self.clocks.wall())
 
     def _cancel(self, which: int) -> None:
         runs = self.people.live_runs(MODEL)
@@ -248,7 +272,7 @@ class World:
                 self.people.request_cancel(runs[which % len(runs)], "ann: wrong month")
 
     def _intervene(self, choice: Choice) -> None:
-        operators.ask(choice.kind, choice.which, self.registry, self.people, self.clock())
+        operators.ask(choice.kind, choice.which, self.registry, self.people, self.clocks.wall())
 
     def _break_stream(self, number: int, *, silently: bool) -> None:
         replica = self.replicas[number % len(self.replicas)]
@@ -261,24 +285,36 @@ class World:
             stream.ended = True
             stream.on_end()
 
-    def _jump(self, seconds: int) -> None:
-        self.tally.jumps += 1
-        self.ahead += timedelta(seconds=seconds)
+    def _links(self, choice: Choice) -> set[str]:
+        """The link between two parts; a run's are all runs' together."""
+        link = LINKS[choice.which % len(LINKS)]
+        number = choice.replica % len(self.replicas)
+        if link.startswith("run-"):
+            return {link}
+        return {f"{link} {number}", f"{FENCED} {number}"} if link == "daemon-ledger" else {f"{link} {number}"}
 
-    def pass_time(self, seconds: int) -> None:
-        """Nothing happens for a while."""
-        self.now += timedelta(seconds=seconds)
+    def _jump(self, number: int, seconds: int) -> None:
+        self.tally.jumps += 1
+        self.clocks.jump(number % len(self.replicas), seconds)
+
+    def _jump_ledger(self, seconds: int) -> None:
+        self.tally.ledger_jumps += 1
+        self.clocks.ledger_ahead += timedelta(seconds=seconds)
 
     def take_effect(self, which: int) -> None:
         """A request that somebody gave up on is carried out after all."""
         if not self.wire.late:
             return
         late = self.wire.late.pop(which % len(self.wire.late))
-        self.tally.late_submits += late.words == "submit"
-        self.tally.late_promotions += late.words in {"promote", "move_champion"}
-        self.tally.late_tags += late.words == "record_decision"
+        self.note_late(late.words)
         with suppress(PermanentError):  # nobody waits for the answer
             late.effect()
+
+    def note_late(self, request: str) -> None:
+        """It takes effect although whoever made it has given up on it, or may not act any more."""
+        self.tally.late_submits += request == "submit"
+        self.tally.late_promotions += request in {"promote", "move_champion"}
+        self.tally.late_tags += request == "record_decision"
 
     def _lose_ledger(self) -> None:
         """The disk is gone; the file is made anew by the next daemon."""
@@ -289,24 +325,3 @@ class World:
         self.database.empty()
         self.log.calls.clear()  # what was told of the old one can be held against nothing any more
         self.tally.lost_ledgers += 1
-
-    # what must hold at the moment of a call
-
-    def _on_ack(self, message: Message) -> None:
-        stored = self.storage.uploads[int(message.attributes["objectGeneration"]) - 1]
-        for invariant, facts in moments.wrong_with_ack(self.database.connection, stored.event_id):
-            self.violate(invariant, facts)
-
-    def _on_call(self, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
-        if name == "move_champion":
-            for invariant, facts in operators.wrong_with_move(self.database.connection, str(arguments[1])):
-                self.violate(invariant, facts)
-        if name != "promote":
-            return
-        version, expected = str(arguments[1]), str(named["expected"])
-        key = self.registry.key_of(version)
-        if not key or self.registry.aliases.get("champion") == version:
-            return  # it is gone, and will be refused; or it is there already, and the rest is being finished
-        promotion = moments.Promotion(key=key, version=version, expected=expected)
-        for invariant, facts in moments.wrong_with_promotion(self.database.connection, promotion):
-            self.violate(invariant, facts)

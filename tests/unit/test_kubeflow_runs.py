@@ -44,6 +44,16 @@ def test_every_state_has_a_phase(state: str, phase: Phase) -> None:
     assert seen.reason == ("FOO" if phase is Phase.UNKNOWN else seen.reason)
 
 
+def test_step_that_a_run_is_at_is_named_by_its_author() -> None:
+    """Between two steps there is none: the root is no step."""
+    root = a_task("root", "RUNNING", children=("load", "train-model"))
+    at_work = a_task("executor", "RUNNING", parent="train-model")
+    step = a_task("train-model", "RUNNING", children=("executor",), parent="root")
+    run = a_run("RUNNING", root, a_task("load", "SUCCEEDED", parent="root"), step, at_work)
+    assert observation_of(run, timeout_s=60, link="").step == "train-model"
+    assert observation_of(a_run("RUNNING", root), timeout_s=60, link="").step == ""
+
+
 def test_oldest_run_counts_and_ids_decide_within_a_second() -> None:
     """Whoever looks, in whatever order."""
     first, second = a_run(id="b"), a_run(id="c")

@@ -176,8 +176,35 @@ def test_secrets_are_masked_wherever_they_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("login with password=hunter2 failed", "login with password=*** failed"),
+        ('{"client_secret": "hunter2", "n": 1}', '{"client_secret": "***", "n": 1}'),
+        ("POST /?x TOKEN='hunter2'", "POST /?x TOKEN='***'"),
+        ("Set-Cookie: session=hunter2; Path=/", "Set-Cookie: ***"),
+        ("got eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl back", "got *** back"),
+        ("ya29.a0AfH6SMBhunter2 expired", "*** expired"),
+        ("key -----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY----- end", "key *** end"),
+    ],
+)
+def test_tokens_and_keys_are_known_by_their_place_or_their_shape(text: str, masked: str) -> None:
+    """Also in what a server or a library says in its own words."""
+    assert redacted(text) == masked
+
+
+@pytest.mark.parametrize(
     "text",
-    ["file:///data/drops/churn@home.csv#1", "mail ann@example.com", "gs://bucket/a?b=c", "basic training", "12:30 // a@b", ""],
+    [
+        "orchestrator.auth needs a token: it is read again",
+        "token_file is not there",
+        "the password is wrong; secret=",
+        "file:///data/drops/churn@home.csv#1",
+        "mail ann@example.com",
+        "gs://bucket/a?b=c",
+        "basic training",
+        "12:30 // a@b",
+        "",
+    ],
 )
 def test_text_without_a_secret_stays_as_it_is(text: str) -> None:
     """A drop's name may contain anything."""

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from tests.builders import NOW
-from trainer_daemon.daemon import ModelLoop
+from trainer_daemon.daemon import BACKOFF_LOOK_S, ModelLoop
 from trainer_daemon.policy.actions import Wait
 
 
@@ -63,6 +63,23 @@ def test_waiting_for_a_person_counts_as_idle(wait: Wait, *, idle: bool) -> None:
         resting = model.loop
         assert eventually(lambda: resting.idle or (not idle and resting._resting is not None))
         assert resting.idle is idle
+    finally:
+        model.loop.stop()
+        assert model.loop.join(30)
+
+
+def test_backoff_is_looked_at_again_soon_when_the_clock_is_set_back() -> None:
+    """What was a few seconds ahead when it was decided may be a day ahead when the sleep begins."""
+    reconciler: Any = Waiting(Wait(until=NOW + timedelta(seconds=8)))
+    tenure: Any = Held()
+    behind = NOW - timedelta(days=1)
+    model = ModelLoop(reconciler, tenure, pause_s=lambda _: 60.0, clock=lambda: behind, log=structlog.get_logger())
+    model.loop.start()
+    try:
+        resting = model.loop
+        assert eventually(lambda: resting._resting is not None)
+        assert resting._resting is not None
+        assert resting._resting.seconds == BACKOFF_LOOK_S
     finally:
         model.loop.stop()
         assert model.loop.join(30)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -77,7 +78,7 @@ class CronSource:
         self._seen = schedule.since
         self._delay = self._draw()
         # a time zone of its own keeps APScheduler from guessing the machine's, which a container may not have
-        self._scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
+        self._scheduler = _Scheduler(look_s, timezone=UTC, executors={"default": ThreadPoolExecutor(1)})
 
     def start(self) -> None:
         """Catch up what was missed before, then watch the clock."""
@@ -112,6 +113,26 @@ class CronSource:
 
     def _draw(self) -> timedelta:
         return timedelta(seconds=self._chance.uniform(0.0, self._jitter_s))
+
+
+class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler has no types
+    """APScheduler sleeps until a time of the wall clock: when that is set back a day, it would sleep for a day.
+
+    Args:
+        look_s: No look is further away.
+    """
+
+    def __init__(self, look_s: float, **options: Any) -> None:  # noqa: ANN401 - the library's
+        self._look_s = look_s
+        super().__init__(**options)
+
+    def _process_jobs(self) -> float:
+        now = datetime.now(UTC)
+        for job in self.get_jobs():
+            if (job.next_run_time - now).total_seconds() > self._look_s:
+                job.modify(next_run_time=now)
+        wait_s = super()._process_jobs()
+        return self._look_s if wait_s is None else min(self._look_s, wait_s)
 
 
 class _Looks(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types

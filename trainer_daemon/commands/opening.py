@@ -32,16 +32,18 @@ class Session:
 
     Attributes:
         daemon_pid: Process id of the daemon that uses the ledger, None when none does, 0 when it has not said its id yet.
+        before: What has to stand before a command where it is copied to.
     """
 
     config: Path
     settings: Settings
     daemon_pid: int | None = None
+    before: tuple[str, ...] = ()
 
     def command(self, *words: str) -> str:
         """A command line that a person can copy; words are quoted where a shell needs it."""
         config = () if self.config == DEFAULT_CONFIG else ("-c", str(self.config))
-        return shlex.join(("trainer-daemon", *words, *config))
+        return shlex.join((*self.before, "trainer-daemon", *words, *config))
 
     def daemon(self) -> str:
         """Whether a daemon is running, and what to do when none is."""
@@ -125,6 +127,11 @@ def open_session(config: Path) -> Session:
     """
     settings = load_settings(config, os.environ)
     return Session(config=config, settings=settings, daemon_pid=holder(settings.ledger))
+
+
+def isolated_session(config: Path) -> Session:
+    """Read a configuration that the program wrote itself: variables that are meant for the user's own change nothing in it."""
+    return Session(config=config, settings=load_settings(config, {}))
 
 
 @contextmanager

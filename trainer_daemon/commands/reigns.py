@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from trainer_daemon.adapters.ledger.history import History, Judgement, Reign, Transition
 from trainer_daemon.commands.opening import local, open_session, reading
-from trainer_daemon.commands.records import Records, read_records
+from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.timeline import evidence_of
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import parse_evaluation
@@ -53,13 +53,19 @@ def history(*, config: Path, model: str | None, as_json: bool) -> None:
         print("\n".join(_lines(name, told)))  # noqa: T201 - the answer
 
 
-def chapters(past: History, model: str) -> Iterator[Chapter]:
-    """Every champion of a model, oldest first; that there is nobody any more is told, that there was nobody yet is not."""
-    records = read_records(past, model)
-    reigns = records.reigns
-    for reign, following in zip(reigns, (*reigns[1:], None), strict=True):
-        if reign.version or reign.cause != "found":
-            yield _chapter(reign, following.at if following else None, records, past)
+def chapters(past: History, model: str, part: slice = slice(None)) -> Iterator[Chapter]:
+    """The champions of a model, oldest first; that there is nobody any more is told, that there was nobody yet is not.
+
+    Args:
+        past: Is asked about the runs of these champions only.
+        model: Whose.
+        part: Which of them.
+    """
+    records = Records(model=model, reigns=past.reigns(model), interventions=past.interventions(model))
+    followed = zip(records.reigns, (*records.reigns[1:], None), strict=False)  # without any there is none that follows
+    for reign, following in [pair for pair in followed if pair[0].version or pair[0].cause != "found"][part]:
+        run = past.find_run(reign.run_key) if reign.run_key else None
+        yield _chapter(reign, following.at if following else None, replace(records, runs=(run,) if run else ()), past)
 
 
 def _chapter(reign: Reign, until: datetime | None, records: Records, past: History) -> Chapter:

@@ -67,6 +67,7 @@ class Advance:
     Attributes:
         outcome: What the run left, when it was trained.
         retry_at: When a run that is queued again may start.
+        excused: It failed through no fault of its own, so that it costs no attempt.
         is_old: It happened long ago, and only this ledger did not know.
     """
 
@@ -76,6 +77,7 @@ class Advance:
     outcome: Outcome | None = None
     retry_at: datetime | None = None
     next_attempt: bool = False
+    excused: bool = False
     is_old: bool = False
 
 

@@ -8,6 +8,7 @@ from typing import assert_never
 from trainer_daemon.policy import approval, interventions
 from trainer_daemon.policy.actions import Action, Advance, Condemn, Doom, End, Judge, NoteChampion, Promote, Reject, Submit, Wait
 from trainer_daemon.policy.events import DatasetVersion
+from trainer_daemon.policy.failures import is_full_disk
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Champion, Failure, Observation, Outcome, Phase, Verdict
 from trainer_daemon.policy.plan import ModelPolicy, Pending, plan
@@ -247,12 +248,16 @@ def _follow(run: Run, snapshot: Snapshot) -> Action:
 def _failed(run: Run, observation: Observation, snapshot: Snapshot) -> Action:
     failure = snapshot.outcome.failure if snapshot.outcome else None
     if failure is None or failure.attempt != run.attempt:
-        return Advance(run=run, to=RunState.FAILED, why=observation.reason or "the orchestrator gives no reason")
+        return _fail(run, observation.reason or "the orchestrator gives no reason")
     if failure.kind == "drop_changed":
         return _changed(run, failure, snapshot)
     if failure.kind == "bad_drop":
         return _quarantine(run, failure, snapshot)
-    return Advance(run=run, to=RunState.FAILED, why=f"{failure.step}: {failure.reason}")
+    return _fail(run, f"{failure.step}: {failure.reason}")
+
+
+def _fail(run: Run, why: str) -> Advance:
+    return Advance(run=run, to=RunState.FAILED, why=why, excused=is_full_disk(why))
 
 
 def _changed(run: Run, failure: Failure, snapshot: Snapshot) -> Action:
@@ -338,4 +343,4 @@ def _start(snapshot: Snapshot, now: datetime) -> Action:
 def _next_queued(snapshot: Snapshot, now: datetime) -> Run | None:
     """The first of the backlog when it is ready; the order is kept, so nobody overtakes a run that waits for its retry."""
     first = next((run for run in snapshot.runs if run.state is RunState.QUEUED), None)
-    return first if first is not None and first.ready_at <= now else None
+    return first if first is not None and first.is_ready(now) else None

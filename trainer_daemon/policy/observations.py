@@ -38,12 +38,14 @@ class Observation:
         name: The run's deterministic name.
         run_id: The orchestrator's own id of it; empty when it vanished.
         reason: Why it failed, or the state's own name when it is not known to us.
+        step: What it is at, while it runs; empty when the orchestrator does not say.
     """
 
     name: str
     phase: Phase
     run_id: str = ""
     reason: str = ""
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

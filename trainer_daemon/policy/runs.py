@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from trainer_daemon.policy.answers import Answer
@@ -47,6 +47,10 @@ LIVE = OPEN | {_S.QUEUED, _S.AWAITING_APPROVAL}
 """States in which something is still to happen."""
 
 
+CLOCK_SKEW_MAX = timedelta(seconds=60)
+"""What the clocks of two replicas may differ by without either having been set."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One training run of one model, as the ledger knows it.
@@ -85,6 +89,10 @@ class Run:
     def name(self) -> str:
         """The deterministic name of this attempt on the orchestrator."""
         return run_name(self.model, self.period, self.key, self.attempt)
+
+    def is_ready(self, now: datetime) -> bool:
+        """Whether its backoff is over. A clock that shows a time before it began was set back: nobody knows, so it is."""
+        return self.ready_at <= now or now < self.updated_at - CLOCK_SKEW_MAX
 
     @property
     def is_asked_for(self) -> bool:

@@ -12,6 +12,7 @@ TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
 _WORKING = frozenset({"FAILED", "CANCELED", "CANCELLED", "CANCELING", "CANCELLING", "CANCEL_PENDING", "RUNNING"})
 _NAMELESS = frozenset({"executor", "retry"})
 """Nodes that a backend puts below a step's own."""
+_ROOT = "root"
 _MESSAGE_MAX = 500
 
 
@@ -95,6 +96,8 @@ def observation_of(run: RemoteRun, *, timeout_s: float, link: str) -> Observatio
     match run.phase:
         case Phase.UNKNOWN:
             return replace(seen, reason=one_line(run.state))
+        case Phase.RUNNING:
+            return replace(seen, step=_at_work(run))
         case Phase.FAILED:
             return replace(seen, reason=_linked(failure(run), link))
         case Phase.CANCELED if run.finished_at and is_overdue(run, timeout_s, run.finished_at):
@@ -120,6 +123,11 @@ def one_line(message: str) -> str:
     """A service's words on one line of a bounded length."""
     text = plain(" ".join(message.split()))
     return text if len(text) <= _MESSAGE_MAX else f"{text[:_MESSAGE_MAX]}…"
+
+
+def _at_work(run: RemoteRun) -> str:
+    leaf = _leaf([task for task in run.tasks if task.state == "RUNNING"])
+    return _step_name(leaf, run.tasks) if leaf and leaf.name not in {_ROOT, run.id, run.name} else ""
 
 
 def _where(run: RemoteRun) -> str:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from trainer_daemon.telemetry.live_runs import LiveRuns
+
 Monotonic = Callable[[], float]
 
 ROUND_S_MAX = 600.0
@@ -100,10 +102,14 @@ class Vitals:
 
     Args:
         monotonic: Seconds that only ever grow.
+
+    Attributes:
+        live_runs: What the runs under way are at.
     """
 
     def __init__(self, monotonic: Monotonic = time.monotonic) -> None:
         self.phase = Phase.STARTING
+        self.live_runs = LiveRuns()
         self._monotonic = monotonic
         self._pulses: list[Pulse] = []
         self._parts: list[Part] = []

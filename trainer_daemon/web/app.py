@@ -1,6 +1,9 @@
-"""The pages: health for Kubernetes, metrics for Prometheus. Health is answered from memory, so no service can hold it up."""
+"""What is answered at which address: health for Kubernetes, metrics for Prometheus, pages for people.
 
-from collections.abc import Mapping
+Health is answered from memory, so no service can hold it up.
+"""
+
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
@@ -9,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainer_daemon.healthcheck import LIVE_PATH, READY_PATH
@@ -27,12 +30,13 @@ HEADERS = {
 """Of every answer that does not say otherwise itself."""
 
 
-def make_app(vitals: Vitals, registry: CollectorRegistry) -> Starlette:
+def make_app(vitals: Vitals, registry: CollectorRegistry, pages: Sequence[BaseRoute] = ()) -> Starlette:
     """The application that answers.
 
     Args:
         vitals: What makes progress and what can be reached.
         registry: The metrics.
+        pages: What else there is, see `browsing`.
     """
 
     async def live(_: Request) -> Response:
@@ -47,7 +51,7 @@ def make_app(vitals: Vitals, registry: CollectorRegistry) -> Starlette:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), media_type=content_type)
 
-    routes = [Route(LIVE_PATH, live), Route(READY_PATH, ready), Route(METRICS_PATH, metrics)]
+    routes = [Route(LIVE_PATH, live), Route(READY_PATH, ready), Route(METRICS_PATH, metrics), *pages]
     return Starlette(routes=routes, middleware=[Middleware(_Headers)])
 
 

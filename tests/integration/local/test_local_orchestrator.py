@@ -51,12 +51,13 @@ def test_second_step_is_named(make: Make, probe: Probe) -> None:
 
 
 def test_log_is_readable_while_the_step_works(make: Make, workspace: Path, probe: Probe) -> None:
-    """The log shows a step's line before the step ends, without colour codes."""
+    """The log shows a step's line before the step ends, without colour codes; and whoever looks is told which step it is."""
     adapter = make()
     adapter.submit(a_request(probe, action="sleep", seconds=60))
     log = workspace / "runs" / RUN / "log.txt"
     eventually(lambda: log.exists() and "the step has begun\n" in log.read_text(encoding="utf-8"))
-    assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
+    seen = adapter.observe([RUN])[RUN]
+    assert (seen.phase, seen.step) == (Phase.RUNNING, "probe")
     assert "\x1b" not in log.read_text(encoding="utf-8")
     adapter.cancel(RUN)
 

@@ -24,6 +24,7 @@ from trainer_daemon.telemetry.vitals import Vitals
 from trainer_daemon.telemetry.vitals_metrics import VitalsMetrics
 
 CASES = Path(__file__).with_name("alerts_cases.yaml")
+ALERTMANAGER = K8S / "monitoring" / "alertmanager.yaml"
 METRIC = re.compile(r"\btrainer_[a-z0-9_]+")
 EVENT = re.compile(r'event(=|!=|=~|!~)"([^"]*)"')
 
@@ -122,6 +123,19 @@ def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
         assert ({anchor} if anchor != "{{ $labels.event }}" else errors | {"library_logged"}) <= headings, alert["alert"]
 
 
+def test_every_alert_is_explained_with_what_to_do() -> None:
+    """What it means, how to confirm it, and what to do, with something to type: at night nobody finds that out."""
+    entries = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", runbook(), re.MULTILINE))
+    for alert in alerts():
+        anchor = alert["annotations"]["runbook_url"].partition("#")[2]
+        if anchor == "{{ $labels.event }}":
+            continue
+        [entry] = [" ".join(text.split()) for heading, text in entries.items() if heading.lower() == anchor]
+        assert "Confirm:" in entry, alert["alert"]
+        assert "What to do:" in entry, alert["alert"]
+        assert re.search(r"`(trainer-daemon|kubectl|curl|gcloud|mlflow)[^`]*`", entry), alert["alert"]
+
+
 def test_every_event_that_is_asked_for_exists() -> None:
     """A misspelt one would be silent for ever."""
     known = {event for event, _ in logged_events()}
@@ -156,6 +170,31 @@ def test_every_alert_on_a_metric_has_its_own_entry() -> None:
         if alert["alert"] in own:
             assert alert["annotations"]["runbook_url"] == f"docs/runbook.md#{alert['alert'].lower()}"
             assert f"## {alert['alert']}\n" in runbook()
+
+
+def test_alertmanager_takes_the_example() -> None:
+    """As Alertmanager itself sees it."""
+    said = run(tool("amtool"), "check-config", ALERTMANAGER).stdout
+    assert "SUCCESS" in said
+    assert "2 inhibit rules" in said
+
+
+def test_every_alert_reaches_somebody() -> None:
+    """What is critical wakes somebody up, the rest is read in the morning; `amtool` routes as Alertmanager does."""
+    receivers = {"critical": "trainer-on-call", "warning": "trainer-team"}
+    assert {alert["labels"]["severity"] for alert in alerts()} == set(receivers)
+    for severity, receiver in receivers.items():
+        labels = ("alertname=Any", f"severity={severity}")
+        routed = run(tool("amtool"), "config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).stdout
+        assert routed.strip() == receiver
+
+
+def test_alerts_that_keep_others_quiet_exist() -> None:
+    """One that is misspelt would be silent, and keep nothing quiet."""
+    text = ALERTMANAGER.read_text()
+    named = set(re.findall(r"Trainer\w+", text))
+    assert len(named) > 3
+    assert named <= {alert["alert"] for alert in alerts()}
 
 
 def test_every_panel_shows_something_else() -> None:

@@ -92,6 +92,8 @@ def test_champion_that_cannot_be_scored_is_never_absent() -> None:
     assert champion_document(None) is None
     assert champion_document(ChampionScores(version="3", error="it is gone")) == {"version": "3", "error": "it is gone"}
     document = champion_document(ChampionScores(version="3", scores=scores, missing_columns=("Fees",)))
+    assert document is not None
+    assert document.pop("curves")["confusion"] == scores.confusion.tolist()
     assert document == {"version": "3", "metrics": dict(scores.metrics), "missing_columns": ["Fees"]}
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 from trainer_daemon.adapters.ledger.clock import define_clock
 from trainer_daemon.adapters.ledger.migrating import migrate
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.failures import is_full_disk
 
 BUSY_TIMEOUT_S = 10
 KEYS_PER_QUERY = 500
@@ -105,7 +106,8 @@ def translated() -> Iterator[None]:
 
 def _translation(exc: DBAPIError) -> TemporaryError | PermanentError:
     """The error in this package's words, on one line: a server's own take several."""
-    msg = f"ledger: {' '.join(str(exc.orig).split())}"
+    advice = "; make room on its disk, nothing is lost meanwhile" if is_full_disk(str(exc.orig)) else ""
+    msg = f"ledger: {' '.join(str(exc.orig).split())}{advice}"
     state = getattr(exc.orig, "sqlstate", None)
     if state in _CONFLICTS:
         return ConflictError(msg)
@@ -129,6 +131,11 @@ def repeated(write: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def chunks(keys: Sequence[str]) -> Iterator[list[str]]:
-    """As many keys at a time as one statement may name."""
+    """As many keys at a time as one statement may name; the last is repeated until their number is a power of two.
+
+    Each number of keys is another statement, and drivers keep the statements that they have prepared: a bucket that grows by one
+    drop at a time would fill megabytes with them.
+    """
     for start in range(0, len(keys), KEYS_PER_QUERY):
-        yield list(keys[start : start + KEYS_PER_QUERY])
+        some = list(keys[start : start + KEYS_PER_QUERY])
+        yield some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))

@@ -1,13 +1,13 @@
 """What people ask the ledger: everything that happened, read-only; asking neither creates nor changes anything."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, NullPool, RowMapping, Select, create_engine, make_url, select
+from sqlalchemy import Engine, NullPool, RowMapping, Select, and_, create_engine, func, make_url, or_, select
 
 from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.database import BUSY_TIMEOUT_S, is_sqlite, translated
@@ -16,13 +16,22 @@ from trainer_daemon.adapters.ledger.migrating import LATEST, schema_version
 from trainer_daemon.adapters.ledger.outbox import Waiting, read_waiting
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.adapters.ledger.rows import decision_of, event_of
-from trainer_daemon.adapters.ledger.tables import champions, decisions, events, interventions, leases, runs, transitions
+from trainer_daemon.adapters.ledger.tables import (
+    champions,
+    decisions,
+    events,
+    interventions,
+    leases,
+    run_drops,
+    runs,
+    transitions,
+)
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.events import Event
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.leases import Lease
 from trainer_daemon.policy.promotion import Decision
-from trainer_daemon.policy.runs import Run
+from trainer_daemon.policy.runs import Run, RunState
 
 _T = TypeVar("_T")
 
@@ -35,6 +44,7 @@ class Happening:
         subject: URI of the object it is about, also of one that could never be a drop; empty when it is about none.
         outcome: `pending`, `queued`, `duplicated`, `superseded`, `skipped`, `rejected` or `quarantined`.
         run_key: The run it started; empty when it started none.
+        sequence: Its place in the order of arrival.
     """
 
     event: Event
@@ -43,6 +53,7 @@ class Happening:
     outcome: str
     why: str
     run_key: str
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +127,68 @@ class History(LedgerReader):
     def happenings(self, model: str) -> tuple[Happening, ...]:
         """Every event of a model, in the order of arrival."""
         return self._each(select(events).where(events.c.model == model).order_by(events.c.sequence), _happening)
+
+    def newest_runs(
+        self, model: str, limit: int, *, states: Collection[RunState] = tuple(RunState), before: int | None = None
+    ) -> tuple[Run, ...]:
+        """The runs of a model that were queued last, the newest first.
+
+        Args:
+            model: Whose.
+            limit: So many at most.
+            states: Only those that are in one of these.
+            before: Only those with a smaller `sequence`.
+        """
+        query = select(runs).where(runs.c.model == model, runs.c.state.in_(states)).order_by(runs.c.sequence.desc()).limit(limit)
+        return self._runs(query if before is None else query.where(runs.c.sequence < before))
+
+    def next_runs(self, model: str, limit: int) -> tuple[Run, ...]:
+        """The first runs of the backlog, in the order in which they will start."""
+        queued = select(runs).where(runs.c.model == model, runs.c.state == RunState.QUEUED.value)
+        return self._runs(queued.order_by(runs.c.period, runs.c.sequence).limit(limit))
+
+    def count_runs(self, model: str) -> Mapping[RunState, int]:
+        """How many runs are in each state; states in which none is are left out."""
+        query = select(runs.c.state, func.count().label("number")).where(runs.c.model == model).group_by(runs.c.state)
+        return dict(self._each(query, lambda row: (RunState(row["state"]), row["number"])))
+
+    def states_of(self, run_keys: Collection[str]) -> Mapping[str, RunState]:
+        """The state of each of these runs."""
+        query = select(runs.c.key, runs.c.state).where(runs.c.key.in_(run_keys))
+        return dict(self._each(query, lambda row: (row["key"], RunState(row["state"]))))
+
+    def runs_like(self, key_prefix: str) -> tuple[Run, ...]:
+        """Two runs at most whose key begins so."""
+        return self._runs(select(runs).where(runs.c.key.startswith(key_prefix, autoescape=True)).limit(2))
+
+    def runs_for(self, model: str, uri: str) -> tuple[Run, ...]:
+        """The runs that are for an object, or have it in their window, in the order in which they were first queued."""
+        keys = select(run_drops.c.run_key).where(run_drops.c.uri == uri)
+        return self._runs(select(runs).where(runs.c.model == model, runs.c.key.in_(keys)).order_by(runs.c.sequence))
+
+    def newest_happenings(self, model: str, limit: int, *, before: int | None = None) -> tuple[Happening, ...]:
+        """The events of a model that arrived last, the newest first; `before` is as in `newest_runs`."""
+        query = select(events).where(events.c.model == model).order_by(events.c.sequence.desc()).limit(limit)
+        return self._each(query if before is None else query.where(events.c.sequence < before), _happening)
+
+    def happening(self, sequence: int) -> Happening | None:
+        """The event at a place in the order of arrival; None when there is none."""
+        return next(iter(self._each(select(events).where(events.c.sequence == sequence), _happening)), None)
+
+    def happenings_about(self, model: str, *, uri: str = "", run_keys: Collection[str] = ()) -> tuple[Happening, ...]:
+        """The events about an object, and those that asked for one of these runs, in the order of arrival."""
+        about = or_(and_(events.c.uri == uri, events.c.uri != ""), events.c.run_key.in_(run_keys))
+        return self._each(select(events).where(events.c.model == model, about).order_by(events.c.sequence), _happening)
+
+    def count_pending(self, model: str) -> int:
+        """How many events nobody has acted on yet."""
+        query = select(func.count()).select_from(events).where(events.c.model == model, events.c.outcome == "pending")
+        return int(self._scalar(query))
+
+    def condemned(self, model: str, limit: int) -> tuple[Happening, ...]:
+        """The newest events whose drop the run of a later month found to be bad, the newest first."""
+        query = select(events).where(events.c.model == model, events.c.outcome == "quarantined")
+        return self._each(query.order_by(events.c.sequence.desc()).limit(limit), _happening)
 
     def transitions(self, run_key: str) -> tuple[Transition, ...]:
         """How a run moved, oldest first."""
@@ -210,6 +283,7 @@ def _happening(row: RowMapping) -> Happening:
         outcome=row["outcome"],
         why=row["why"],
         run_key=row["run_key"],
+        sequence=row["sequence"],
     )
 
 

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any, Protocol, Self
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection
 
-from trainer_daemon.adapters.ledger.clock import ledger_clock
+from trainer_daemon.adapters.ledger import writes
 from trainer_daemon.adapters.ledger.database import repeated, translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
-from trainer_daemon.adapters.ledger.tables import leases
 from trainer_daemon.errors import LeaseLostError
 from trainer_daemon.policy.leases import Lease
 
@@ -61,15 +60,15 @@ class LeasingLedger(LedgerReader):
     def renew_leases(self, held: Sequence[Lease], *, lease_s: float) -> tuple[Lease, ...]:
         """Have leases last longer; those that are still held, also one that had expired and that nobody took."""
         with self._writing() as connection:
-            longer = {"expires_at": ledger_clock() + lease_s}
-            return tuple(lease for lease in held if connection.execute(update(leases).where(_is(lease)).values(longer)).rowcount)
+            longer = {"lease_s": lease_s}
+            return tuple(lease for lease in held if connection.execute(writes.RENEW_LEASE, _is(lease) | longer).rowcount)
 
     @repeated
     def release_leases(self, held: Sequence[Lease]) -> None:
         """Let anybody take them now; what is not held any more is left alone."""
         with self._writing() as connection:
             for lease in held:
-                connection.execute(update(leases).where(_is(lease)).values(holder="", expires_at=0.0))
+                connection.execute(writes.RELEASE_LEASE, _is(lease))
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -81,25 +80,23 @@ class LeasingLedger(LedgerReader):
 
 def _take(connection: Connection, holder: str, model: str, lease_s: float, *, from_others: bool) -> Lease | None:
     """The transaction holds the write lock: nobody else takes it meanwhile."""
-    mine = leases.c.model == model
-    is_free = or_(leases.c.expires_at <= ledger_clock(), leases.c.holder.in_(["", holder]))
-    row = connection.execute(select(leases.c.token, is_free.label("is_free")).where(mine)).first()
-    lease = Lease(model=model, holder=holder, token=row.token + 1 if row else 1)
-    values = {"holder": holder, "token": lease.token, "expires_at": ledger_clock() + lease_s}
+    row = connection.execute(writes.LEASE, {"of_model": model, "by_holder": holder}).mappings().first()
+    lease = Lease(model=model, holder=holder, token=row["token"] + 1 if row else 1)
+    values = {"holder": holder, "token": lease.token, "lease_s": lease_s}
     if row is None:
-        connection.execute(insert(leases).values(model=model, **values))
-    elif row.is_free or from_others:
-        connection.execute(update(leases).where(mine).values(values))
+        connection.execute(writes.ADD_LEASE, {**values, "model": model})
+    elif row["is_free"] or from_others:
+        connection.execute(writes.TAKE_LEASE, {**values, "of_model": model})
     else:
         return None
     return lease
 
 
-def _is(lease: Lease) -> Any:  # noqa: ANN401 - a clause
-    return and_(leases.c.model == lease.model, leases.c.token == lease.token, leases.c.holder == lease.holder)
+def _is(lease: Lease) -> dict[str, Any]:
+    return {"of_model": lease.model, "of_token": lease.token, "of_holder": lease.holder}
 
 
 def _require(connection: Connection, lease: Lease) -> None:
-    if connection.execute(select(leases.c.model).where(_is(lease))).first() is None:
+    if connection.execute(writes.LEASE_AS_HELD, _is(lease)).first() is None:
         msg = f"another daemon has taken the lease of model {lease.model}"
         raise LeaseLostError(msg)

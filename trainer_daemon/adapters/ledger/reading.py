@@ -1,6 +1,6 @@
 """What the reconciler and the sources read from the ledger."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -10,12 +10,13 @@ from sqlalchemy import Connection, RowMapping, Select
 from trainer_daemon.adapters.ledger import queries
 from trainer_daemon.adapters.ledger.database import chunks, open_engine, reading_engine, translated
 from trainer_daemon.adapters.ledger.intervening import intervention_of
-from trainer_daemon.adapters.ledger.rows import drop_of, event_of, run_of
+from trainer_daemon.adapters.ledger.rows import Judged, drop_of, event_of, judged_of, run_of
 from trainer_daemon.policy.events import DatasetVersion, Event
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.observations import Champion
 from trainer_daemon.policy.runs import Run, RunState
 
+_JUDGED_MAX = 500
 _UNDECIDED = frozenset({RunState.QUEUED.value, RunState.RUNNING.value})
 """States in which there is no decision on the present attempt."""
 
@@ -67,6 +68,11 @@ class LedgerReader:
         found = self._runs(queries.RUN, key=key)
         return found[0] if found else None
 
+    def run_of_version(self, model: str, version: str) -> Run | None:
+        """The run that registered a version, or None when none of this ledger did."""
+        found = self._runs(queries.RUNS_OF_VERSIONS, model=model, versions=[version]) if version else ()
+        return found[0] if found else None
+
     def runs_for_content(self, model: str, drop: DatasetVersion) -> tuple[Run, ...]:
         """Unforced runs that trained on, or are to train on, these bytes under this URI; newest last."""
         return self._runs(queries.RUNS_FOR_CONTENT, model=model, uri=drop.uri, checksum=drop.checksum)
@@ -91,7 +97,7 @@ class LedgerReader:
         """URI and checksum of what was found to be bad under these URIs."""
         with self._reading() as connection:
             rows = connection.execute(queries.BAD_DROPS, {"model": model, "uris": list(uris)})
-            return frozenset((row.uri, row.checksum) for row in rows)
+            return frozenset((uri, checksum) for uri, checksum in rows)
 
     def is_correction(self, model: str, drop: DatasetVersion) -> bool:
         """Whether other bytes were under the drop's URI before."""
@@ -119,6 +125,17 @@ class LedgerReader:
         """The last version that was known as champion, whether or not it still is; empty when none ever was."""
         row = self._first(queries.LAST_CHAMPION, model=model)
         return row["version"] if row else ""
+
+    def judged(self, model: str) -> tuple[Judged, ...]:
+        """The runs of a model that were judged, each by its last decision, newest first; of very many the newest."""
+        with self._reading() as connection:
+            rows = connection.execute(queries.JUDGED, {"model": model, "limit": _JUDGED_MAX}).mappings().all()
+        newest = {row["key"]: row for row in reversed(rows)}
+        return tuple(sorted(map(judged_of, newest.values()), key=lambda each: each.at, reverse=True))
+
+    def evaluation(self, run_key: str, attempt: int) -> Mapping[str, Any]:
+        """`evaluation.json` as an attempt was judged by it; empty when it was not judged."""
+        return self._scalar(queries.EVALUATION, key=run_key, attempt=attempt) or {}
 
     def failed_since(self, moment: datetime) -> int:
         """How many runs have failed for good since then."""

@@ -5,12 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection
 
-from trainer_daemon.adapters.ledger import queries
+from trainer_daemon.adapters.ledger import queries, writes
 from trainer_daemon.adapters.ledger.database import chunks
 from trainer_daemon.adapters.ledger.rows import drop_values, event_values
-from trainer_daemon.adapters.ledger.tables import drops, events
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Rejection
 
 _NO_DROP = drop_values(DatasetVersion(uri="", generation="", checksum="", period=""))
@@ -36,15 +35,10 @@ def receive(connection: Connection, batch: Sequence[Event | Rejection], now: dat
             fresh.append(entry)
             known.add(event_id)
     if fresh:
-        first = next_number(connection, events.c.sequence)
-        connection.execute(insert(events), [_row(entry, now, first + at) for at, entry in enumerate(fresh)])
+        first = connection.execute(writes.NEXT_EVENT).scalar_one()
+        connection.execute(writes.ADD_EVENT, [_row(entry, now, first + at) for at, entry in enumerate(fresh)])
         _make_current(connection, [entry for entry in fresh if isinstance(entry, Event) and entry.kind is EventKind.DROP])
     return news
-
-
-def next_number(connection: Connection, column: Column[int]) -> int:
-    """The next number of a sequence; the transaction holds the write lock, and a unique key guards it elsewhere."""
-    return connection.execute(select(func.coalesce(func.max(column), 0) + 1)).scalar_one()
 
 
 def _event(entry: Event | Rejection) -> Event:
@@ -89,10 +83,9 @@ def _make_current(connection: Connection, arrivals: Sequence[Event]) -> None:
         if key not in positions or position > positions[key]:
             positions[key] = position
             newest[key] = {**drop_values(event.drop), "signature": event.signature, "position": position, "model": event.model}
-    _put(connection, insert(drops), (row for key, row in newest.items() if key not in before))
-    mine = and_(drops.c.model == bindparam("key_model"), drops.c.uri == bindparam("key_uri"))
-    changed = ({**row, "key_model": key[0], "key_uri": key[1]} for key, row in newest.items() if key in before)
-    _put(connection, update(drops).where(mine), changed)
+    _put(connection, writes.ADD_DROP, (row for key, row in newest.items() if key not in before))
+    changed = ({**row, "of_model": key[0], "of_uri": key[1]} for key, row in newest.items() if key in before)
+    _put(connection, writes.CHANGE_DROP, changed)
 
 
 def _positions(connection: Connection, arrivals: Sequence[Event]) -> dict[_Key, int]:

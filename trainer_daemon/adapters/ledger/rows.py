@@ -2,16 +2,31 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
+from trainer_daemon.policy.evidence import numbers
 from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Decision, Result, RuleOutcome
 from trainer_daemon.policy.runs import Run, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A run that was judged, by the metrics of its last decision; what was no number is absent."""
+
+    run_key: str
+    period: str
+    state: RunState
+    version: str
+    at: datetime
+    candidate: Mapping[str, float]
+    champion: Mapping[str, float]
 
 
 def event_values(event: Event) -> dict[str, Any]:
@@ -103,6 +118,23 @@ def decision_of(row: RowMapping) -> Decision:
 def answer_of(row: RowMapping) -> Answer:
     """The answer in a row."""
     return Answer(approved=row["approved"], by=row["by"], reason=row["reason"], at=row["at"])
+
+
+def judged_of(row: RowMapping) -> Judged:
+    """The judged run in a row."""
+    return Judged(
+        run_key=row["key"],
+        period=row["period"],
+        state=RunState(row["state"]),
+        version=row["candidate_version"],
+        at=row["at"],
+        candidate=_metrics_of(row["candidate"]),
+        champion=_metrics_of(row["champion"]),
+    )
+
+
+def _metrics_of(document: object) -> dict[str, float]:
+    return numbers(document) if isinstance(document, dict) else {}
 
 
 def plain_json(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, and_, insert, or_, select, update
+from sqlalchemy import Connection, Update
 from sqlalchemy.exc import IntegrityError
 
-from trainer_daemon.adapters.ledger import intervening, queries
+from trainer_daemon.adapters.ledger import intervening, queries, writes
 from trainer_daemon.adapters.ledger.database import repeated
 from trainer_daemon.adapters.ledger.leasing import LeasingLedger
 from trainer_daemon.adapters.ledger.notices import Notices
 from trainer_daemon.adapters.ledger.outbox import Outbox
-from trainer_daemon.adapters.ledger.receiving import next_number, receive
+from trainer_daemon.adapters.ledger.receiving import receive
 from trainer_daemon.adapters.ledger.rows import drop_values, plain_json, rules_json
-from trainer_daemon.adapters.ledger.tables import answers, baselines, champions, decisions, events, run_drops, runs, transitions
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_event_id
@@ -99,7 +98,7 @@ class Ledger(LeasingLedger):
         with self._writing() as connection:
             values = {
                 "key": proposal.key,
-                "sequence": next_number(connection, runs.c.sequence),
+                "sequence": connection.execute(writes.NEXT_RUN).scalar_one(),
                 "model": event.model,
                 "period": proposal.drop.period,
                 "state": RunState.QUEUED.value,
@@ -112,9 +111,11 @@ class Ledger(LeasingLedger):
             }
             _insert_run(connection, values)
             rows = [{"run_key": proposal.key, "position": at, **drop_values(drop)} for at, drop in enumerate(proposal.drops)]
-            connection.execute(insert(run_drops), rows)
+            connection.execute(writes.ADD_RUN_DROP, rows)
             start = {"run_key": proposal.key, "from_state": "", "to_state": RunState.QUEUED.value, "attempt": 1}
-            connection.execute(insert(transitions).values(**start, why=f"{event.kind} event", by=event.by or DAEMON, at=now))
+            connection.execute(
+                writes.ADD_TRANSITION, {**start, "why": f"{event.kind} event", "by": event.by or DAEMON, "at": now}
+            )
             _close_event(connection, event.id, outcome="queued", why="", run_key=proposal.key)
         return self.run(proposal.key)
 
@@ -144,9 +145,8 @@ class Ledger(LeasingLedger):
         with self._writing() as connection:
             if connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
                 return False
-            _exactly_one(
-                connection, update(runs).where(_as_seen(run)).values(has_slot=True), f"run {run.name} is no longer {run.state}"
-            )
+            values = {**_as_seen(run), "has_slot": True}
+            _exactly_one(connection, writes.CHANGE_RUN, values, otherwise=f"run {run.name} is no longer {run.state}")
             return True
 
     @repeated
@@ -179,7 +179,7 @@ class Ledger(LeasingLedger):
         }
         with self._writing() as connection:
             _require_state(connection, run)
-            connection.execute(insert(decisions).values(row))
+            connection.execute(writes.ADD_DECISION, row)
 
     @repeated
     def answer(self, run: Run, answer: Answer) -> None:
@@ -192,7 +192,7 @@ class Ledger(LeasingLedger):
             with self._writing() as connection:
                 _require_state(connection, run)
                 row = {"approved": answer.approved, "by": answer.by, "reason": answer.reason, "at": answer.at}
-                connection.execute(insert(answers).values(run_key=run.key, attempt=run.attempt, **row))
+                connection.execute(writes.ADD_ANSWER, {"run_key": run.key, "attempt": run.attempt, **row})
         except IntegrityError as exc:
             msg = f"somebody has answered about run {run.name} already"
             raise StaleStateError(msg) from exc
@@ -220,11 +220,9 @@ class Ledger(LeasingLedger):
         Raises:
             StaleStateError: The run has ended meanwhile.
         """
-        retryable = and_(runs.c.state == RunState.FAILED.value, runs.c.attempt < runs.c.attempts_max)
-        alive = and_(runs.c.key == run.key, or_(runs.c.state.in_([state.value for state in LIVE]), retryable))
-        values = {"ending": ending.value, "ending_reason": reason}
+        values = {"of_run": run.key, "ending": ending.value, "ending_reason": reason}
         with self._writing() as connection:
-            _exactly_one(connection, update(runs).where(alive).values(values), f"run {run.name} has ended")
+            _exactly_one(connection, writes.CHANGE_LIVE_RUN, values, otherwise=f"run {run.name} has ended")
 
     @repeated
     def condemn(self, model: str, drop: DatasetVersion, *, why: str, now: datetime) -> None:
@@ -233,11 +231,9 @@ class Ledger(LeasingLedger):
         Raises:
             StaleStateError: No event tells of them.
         """
-        mine = and_(
-            events.c.model == model, events.c.uri == drop.uri, events.c.checksum == drop.checksum, events.c.kind == "drop"
-        )
+        values = {"of_model": model, "of_uri": drop.uri, "of_checksum": drop.checksum, "why": why}
         with self._telling() as connection:
-            if not connection.execute(update(events).where(mine).values(outcome="quarantined", why=why)).rowcount:
+            if not connection.execute(writes.QUARANTINE_EVENTS, values).rowcount:
                 msg = f"{drop.ref} is not known"
                 raise StaleStateError(msg)
             self.notices.write(connection, about_drop(model, drop, why=why, at=now))
@@ -294,8 +290,8 @@ class Ledger(LeasingLedger):
     def set_baseline(self, model: str, *, listed: int, now: datetime) -> None:
         """The model's bucket has been listed completely once."""
         with self._writing() as connection:
-            if connection.execute(select(baselines.c.model).where(baselines.c.model == model)).first() is None:
-                connection.execute(insert(baselines).values(model=model, listed=listed, at=now))
+            if connection.execute(queries.BASELINE, {"model": model}).first() is None:
+                connection.execute(writes.ADD_BASELINE, {"model": model, "listed": listed, "at": now})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,13 +304,13 @@ class _Move:
 
 
 def _close_event(connection: Connection, event_id: str, **values: str) -> None:
-    mine = and_(events.c.id == event_id, events.c.outcome == "pending")
-    _exactly_one(connection, update(events).where(mine).values(values), f"event {event_id} was acted on already")
+    values["of_event"] = event_id
+    _exactly_one(connection, writes.CLOSE_EVENT, values, otherwise=f"event {event_id} was acted on already")
 
 
 def _insert_run(connection: Connection, values: Mapping[str, Any]) -> None:
     try:
-        connection.execute(insert(runs).values(values))
+        connection.execute(writes.ADD_RUN, values)
     except IntegrityError as exc:
         msg = f"run {values['key']} exists already"
         raise StaleStateError(msg) from exc
@@ -324,16 +320,17 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     if move.to not in MOVES[run.state]:
         msg = f"run {run.name} cannot go from {run.state} to {move.to}"
         raise PermanentError(msg)
-    values = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, "has_slot": False, **_columns(run, change)}
+    moved = {"state": move.to.value, "updated_at": move.at, "attempt": move.attempt, "has_slot": False}
+    values = {**_as_seen(run), **moved, **_columns(run, change)}
     if _is_over(run, move, change) or run.state not in LIVE | {RunState.FAILED}:
         values |= {"ending": "", "ending_reason": ""}
     try:
-        _exactly_one(connection, update(runs).where(_as_seen(run)).values(values), f"run {run.name} is no longer {run.state}")
+        _exactly_one(connection, writes.CHANGE_RUN, values, otherwise=f"run {run.name} is no longer {run.state}")
     except IntegrityError as exc:
         msg = f"model {run.model} has another open run"
         raise StaleStateError(msg) from exc
     row = {"run_key": run.key, "from_state": run.state.value, "to_state": move.to.value, "attempt": move.attempt}
-    connection.execute(insert(transitions).values(**row, why=move.why, by=move.by, at=move.at))
+    connection.execute(writes.ADD_TRANSITION, {**row, "why": move.why, "by": move.by, "at": move.at})
     if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED} and not change.keep_events:
         _reopen(connection, run, again=change.reopen_event)
     if move.to is RunState.QUARANTINED:
@@ -343,31 +340,26 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
 def _is_over(run: Run, move: _Move, change: Change) -> bool:
     """Nothing is left to be ended, so nobody's wish to end it may outlive it: it would end the run when it is asked for again."""
     if move.to is RunState.FAILED:
-        return change.final or move.attempt >= run.attempts_max
+        return change.final or move.attempt >= run.attempts_max + change.extra_attempt
     return move.to not in LIVE
 
 
 def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
     """Have what ended for its own drop's sake decided anew: the other month that began it, and the drop if it is still wanted."""
-    (uri,) = connection.execute(select(events.c.uri).where(events.c.id == run.event_id)).one()
+    uri = connection.execute(writes.URI_OF_EVENT, {"of_event": run.event_id}).scalar_one()
     by_another = uri not in {"", run.drop.uri}
     reopened = [run.event_id] if again or by_another else []
     if again and by_another:
         reopened.append(drop_event_id(run.model, run.drop))
     if reopened:
-        _make_pending(connection, events.c.id.in_(reopened))
+        connection.execute(writes.REOPEN_EVENTS, {"of_events": reopened})
 
 
 def _reopen_joined(connection: Connection, run: Run) -> None:
     """Corrections of earlier months that counted on a run whose own drop is bad need another one."""
     others = [drop_event_id(run.model, drop) for drop in run.drops[:-1]]
-    _make_pending(connection, and_(events.c.id.in_(others), events.c.outcome == "duplicated"))
-
-
-def _make_pending(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Not what was found to be bad: nothing that happens to a run makes it better."""
-    reopened = and_(which, events.c.outcome != "quarantined")
-    connection.execute(update(events).where(reopened).values(outcome="pending", run_key=""))
+    if others:
+        connection.execute(writes.REOPEN_JOINED, {"of_events": others})
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:
@@ -386,21 +378,21 @@ def _columns(run: Run, change: Change) -> dict[str, Any]:
     return values
 
 
-def _as_seen(run: Run) -> ColumnElement[bool]:
-    return and_(runs.c.key == run.key, runs.c.state == run.state.value, runs.c.attempt == run.attempt)
+def _as_seen(run: Run) -> dict[str, Any]:
+    return {"of_run": run.key, "seen_state": run.state.value, "seen_attempt": run.attempt}
 
 
 def _require_state(connection: Connection, run: Run) -> None:
-    if connection.execute(select(runs.c.key).where(_as_seen(run))).first() is None:
+    if connection.execute(writes.RUN_AS_SEEN, _as_seen(run)).first() is None:
         msg = f"run {run.name} is no longer {run.state}"
         raise StaleStateError(msg)
 
 
-def _exactly_one(connection: Connection, statement: Update, otherwise: str) -> None:
-    if connection.execute(statement).rowcount != 1:
+def _exactly_one(connection: Connection, statement: Update, values: Mapping[str, Any], *, otherwise: str) -> None:
+    if connection.execute(statement, values).rowcount != 1:
         raise StaleStateError(otherwise)
 
 
 def _add_champion(connection: Connection, model: str, champion: Champion, *, cause: str, now: datetime) -> None:
     row = {"model": model, "version": champion.version, "run_key": champion.run_key, "period": champion.period}
-    connection.execute(insert(champions).values(**row, schema=plain_json(champion.schema), cause=cause, at=now))
+    connection.execute(writes.ADD_CHAMPION, {**row, "schema": plain_json(champion.schema), "cause": cause, "at": now})

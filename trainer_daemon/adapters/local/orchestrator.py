@@ -38,6 +38,7 @@ import psutil
 
 from trainer_daemon.adapters.local import processes
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
+from trainer_daemon.adapters.local.run_log import StepReader
 from trainer_daemon.adapters.local.standby import Runner, Standby
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Observation, Phase
@@ -83,6 +84,7 @@ class LocalOrchestrator:
         self._own: dict[str, subprocess.Popen[bytes]] = {}
         self._first_seen: dict[str, float] = {}
         self._ending: set[str] = set()
+        self._steps: dict[str, StepReader] = {}
         self._standby = Standby(environment, idle_s=idle_s, is_busy=self._is_busy)
 
     def submit(self, request: RunRequest) -> Submission:
@@ -223,11 +225,13 @@ class LocalOrchestrator:
                 self._end(
                     folder, Result(phase=Phase.FAILED, reason=f"timed out after {timeout_s:g} s, and hung: see {folder.log}")
                 )
-        return Observation(name=folder.name, phase=Phase.RUNNING, run_id=folder.name)
+        steps = self._steps.setdefault(folder.name, StepReader(folder.log))
+        return Observation(name=folder.name, phase=Phase.RUNNING, run_id=folder.name, step=steps.step())
 
     def _ended(self, name: str, result: Result) -> Observation:
         self._own.pop(name, None)
         self._first_seen.pop(name, None)
+        self._steps.pop(name, None)
         return Observation(name=name, phase=result.phase, run_id=name, reason=result.reason)
 
     def _end(self, folder: RunFolder, result: Result) -> None:

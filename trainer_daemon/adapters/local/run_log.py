@@ -74,6 +74,32 @@ class RunLog(io.TextIOBase):
             self._lines.append(line)
 
 
+class StepReader:
+    """Which step a run has begun last, read from its log by another process while it grows; only what is new is read.
+
+    Args:
+        path: The log file, which need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._step = ""
+
+    def step(self) -> str:
+        """Its name; empty before the first one."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                complete, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return ""
+        self._position += len(complete) + len(newline)
+        started = _STEP_STARTED.findall(complete.decode("utf-8", "replace"))
+        self._step = started[-1] if started else self._step
+        return self._step
+
+
 def failure_reason(message: str, kind: str, lines: Sequence[str]) -> str:
     """Say which step failed and why.
 

@@ -121,6 +121,14 @@ class MlflowRegistry:
         fitting = {name: shortened(value, TAG_LENGTH_MAX) for name, value in tags.items()}
         self._worker.call("record_decision", model=model, version=version, tags=fitting)
 
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Write the version's description, in place of the one it has; MLflow shows it as Markdown."""
+        self._worker.call("describe", model=model, version=version, card=card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Keep the page beside the evidence of this run, in place of the one there; nothing happens when the run left none."""
+        self._worker.call("keep_report", model=model, run_key=run_key, page=page)
+
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Point `champion` at the version and `previous-champion` at `expected`, if the champion still is `expected`.
 

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer_daemon.adapters.registry.moving import CHAMPION, move_champion
-from trainer_daemon.adapters.registry.protocol import EVALUATION, SCHEMA
+from trainer_daemon.adapters.registry.protocol import EVALUATION, REPORT, SCHEMA
 from trainer_daemon.errors import PermanentError, RolledBackError, TemporaryError
 from trainer_daemon.policy.marks import DECISION_TAG, ROLLED_BACK_TAG
 from trainer_daemon.telemetry.redaction import redacted
@@ -91,6 +91,16 @@ class Operations:
         """Set tags on a version."""
         for name, value in tags.items():
             self._client.set_model_version_tag(model, version, name, value)
+
+    def describe(self, model: str, version: str, card: str) -> None:
+        """Set the description of a version."""
+        self._client.update_model_version(model, version, card)
+
+    def keep_report(self, model: str, run_key: str, page: str) -> None:
+        """Write the page as an artifact of the run."""
+        run = self._run(model, run_key)
+        if run is not None:
+            self._client.log_text(run.info.run_id, page, REPORT)
 
     def promote(self, model: str, version: str, expected: str) -> dict[str, str]:
         """Move the champion from `expected` to `version`, unless it is somewhere else."""

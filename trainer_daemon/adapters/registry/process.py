@@ -16,8 +16,8 @@ from trainer_daemon.adapters.registry.protocol import IDLE_EXIT
 from trainer_daemon.errors import PermanentError, RolledBackError, TemporaryError
 from trainer_daemon.telemetry.redaction import redacted
 
-START_TIMEOUT_S = 60.0
-"""Importing MLflow and creating the tables of a fresh SQLite file, on a busy machine."""
+START_TIMEOUT_S = 180.0
+"""Importing MLflow and creating the tables of a fresh SQLite file, on a machine so busy that it takes a minute."""
 _MODULE = "trainer_daemon.adapters.registry.worker"
 _READ_BYTES = 65536
 _TAIL_LINES = 20

@@ -7,4 +7,5 @@ A request is a line `{"operation": …, "arguments": {…}}`, the first one bein
 IDLE_EXIT = 75
 """Exit code that says: idle for long, and no request that may have arrived meanwhile was begun."""
 EVALUATION = "evaluation.json"
+REPORT = "report.html"
 SCHEMA = "schema.json"

@@ -1,0 +1,71 @@
+"""What must hold at the moment of a call: asked of every acknowledgement, every promotion, and whatever a lease is needed for."""
+
+from typing import TYPE_CHECKING
+
+from tests.simulation import moments, operators
+from tests.simulation.replica import FENCED
+from tests.simulation.wire import DEFERRABLE, DEFERRING, READS
+from trainer_daemon.policy.notifications import Message
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Watch:
+    """Looks over the shoulders of all daemons.
+
+    Args:
+        world: That they live in.
+    """
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._confirmed_at: dict[int, int] = {}
+
+    def on_ack(self, message: Message) -> None:
+        """A message is about to be acknowledged."""
+        stored = self._world.storage.uploads[int(message.attributes["objectGeneration"]) - 1]
+        for invariant, facts in moments.wrong_with_ack(self._world.database.connection, stored.event_id):
+            self._world.violate(invariant, facts)
+
+    def on_call(self, link: str, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
+        """A daemon makes a call."""
+        base, _, number = link.rpartition(" ")
+        if name == "renew_leases":
+            self._confirmed_at[int(number)] = self._world.tally.steps
+        if base in DEFERRING and name in DEFERRABLE and not self._world.tally.ledger_jumps:
+            self._holds("only_holders_act", int(number), f"{name} is begun by")
+        if name == "move_champion":
+            for invariant, facts in operators.wrong_with_move(self._world.database.connection, str(arguments[1])):
+                self._world.violate(invariant, facts)
+        if name == "promote":
+            self._may_promote(int(number), str(arguments[1]), str(named["expected"]))
+
+    def on_effect(self, link: str, name: str) -> None:
+        """A call of a daemon has taken effect."""
+        base, _, number = link.rpartition(" ")
+        if base == FENCED and name not in READS:
+            self._holds("only_holders_write", int(number), f"{name} is written by")
+        if base in DEFERRING and self._usurper(int(number)):
+            self._world.note_late(name)
+
+    def _holds(self, invariant: str, number: int, doing: str) -> None:
+        if usurper := self._usurper(number):
+            self._world.violate(invariant, f"{doing} daemon {number}, the lease is held by {usurper}")
+
+    def _usurper(self, number: int) -> str:
+        """Who holds the lease instead of this daemon, as far as the ledger knows."""
+        replica = self._world.replicas[number]
+        holder = next((str(row[0]) for row in self._world.database.quick.look("SELECT holder FROM lease")), "nobody")
+        return holder if replica is not None and replica.holder != holder else ""
+
+    def _may_promote(self, number: int, version: str, expected: str) -> None:
+        """What is recorded while the lease is confirmed, immediately before, comes second, as it does during the call itself."""
+        key = self._world.registry.key_of(version)
+        if not key or self._world.registry.aliases.get("champion") == version:
+            return  # it is gone, and will be refused; or it is there already, and the rest is being finished
+        promotion = moments.Promotion(key=key, version=version, expected=expected)
+        is_instant = self._confirmed_at.get(number, self._world.tally.steps) == self._world.tally.steps
+        for invariant, facts in moments.wrong_with_promotion(self._world.database.connection, promotion):
+            if is_instant or invariant not in moments.OVERTAKEN:
+                self._world.violate(invariant, facts)

@@ -1,0 +1,85 @@
+"""The drill's configuration: the user's settings with everything outside replaced, and drops that fit them."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from trainer_daemon.config import Settings, check_settings
+from trainer_daemon.drill.stage import configuration, drops_of, name_of, packed, period_of
+from trainer_daemon.policy.events import parse_period
+
+OURS = {
+    "ledger": "sqlite:////srv/real.db",
+    "mlflow": {"tracking_uri": "https://mlflow.example"},
+    "orchestrator": {"kind": "kubeflow", "image": "trainer:1", "host": "https://kf.example"},
+    "models": [
+        {
+            "name": "churn",
+            "bucket": "gs://real/in",
+            "subscription": "projects/my-project/subscriptions/trainer",
+            "schedule": "@daily",
+            "target": 'Ab"gang',
+            "entity_column": "kunde",
+            "positive_label": "ja",
+            "ranges": {"Alter": [0, 120]},
+            "training": {"estimator": "random_forest", "hyperparameters": {"max_depth": 3}},
+            "promotion": {"metric": "roc_auc", "mode": "approval", "thresholds": {"roc_auc": 0.7}},
+        }
+    ],
+}
+
+
+def drilled(settings: Settings, folder: Path) -> Settings:
+    """What a daemon reads of the drill's file."""
+    (model,) = settings.models
+    return check_settings(tomllib.loads(configuration(settings, model, drops_of(model))), {}, folder=folder)
+
+
+def test_nothing_outside_of_the_folder_is_named_and_the_rest_is_kept(tmp_path: Path) -> None:
+    """Ledger, MLflow, bucket and orchestrator are the drill's own; how is trained and judged is the user's."""
+    settings = check_settings(OURS, {}, folder=tmp_path)
+    result = drilled(settings, tmp_path / "stage")
+    text = configuration(settings, settings.models[0], drops_of(settings.models[0]))
+    assert not [word for word in ("real", "example", "kubeflow", "projects/", "@daily") if word in text]
+    assert result.ledger == f"sqlite:///{tmp_path}/stage/var/ledger.db"
+    assert result.orchestrator.kind == "local"
+    (model,), (ours,) = result.models, settings.models
+    assert (model.folder, model.schedule, model.promotion.mode) == (tmp_path / "stage" / "drops", "", "automatic")
+    assert (model.target, model.entity_column, model.training) == (ours.target, ours.entity_column, ours.training)
+    assert (model.promotion.metric, model.promotion.thresholds) == ("roc_auc", {"roc_auc": 0.7})
+
+
+def test_invented_months_have_the_configured_columns_and_differ(tmp_path: Path) -> None:
+    """The same customers every month, and the label's own words."""
+    (model,) = check_settings(OURS, {}, folder=tmp_path).models
+    drops = drops_of(model)
+    first, second = drops.month(1), drops.month(2)
+    header, row = first.splitlines()[:2]
+    assert header == 'kunde,Tenure,MonthlyCharges,ContractType,SupportTickets,Ab"gang'
+    assert row.startswith("c00000,")
+    assert {line.rpartition(",")[2] for line in first.splitlines()[1:]} == {"ja", "not ja"}
+    assert first != second
+    assert first == drops.month(1)
+
+
+@pytest.mark.parametrize("name", ["churn_data_{period}.csv", "x-{period}.csv.gz", "x-{period}.tar.gz"])
+def test_names_are_those_of_drops_in_the_past(tmp_path: Path, name: str) -> None:
+    """Whatever the template; the bytes are packed as the name says."""
+    (model,) = check_settings({"models": [{"name": "churn", "bucket": "b", "drops": name}]}, {}, folder=tmp_path).models
+    assert parse_period(name_of(model, 14), model.drops) == period_of(14) == "2002-03"
+    assert packed(name_of(model, 14), "a,b\n").startswith(b"\x1f\x8b" if name.endswith("gz") else b"a,b")
+
+
+def test_copies_are_of_the_newest_drop_which_stays_as_it_is(tmp_path: Path) -> None:
+    """Each lacks another row."""
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "churn_data_2025_03.csv").write_text("a,Churn\nold,1\n")
+    newest = folder / "churn_data_2025_05.csv"
+    newest.write_text("a,Churn\n1,0\n2,1\n3,0\n")
+    (model,) = check_settings({"models": [{"name": "churn", "bucket": "b"}]}, {}, folder=tmp_path).models
+    drops = drops_of(model)
+    assert [drops.month(number) for number in (1, 2)] == ["a,Churn\n1,0\n3,0\n", "a,Churn\n1,0\n2,1\n"]
+    assert not drops.generated
+    assert newest.read_text() == "a,Churn\n1,0\n2,1\n3,0\n"

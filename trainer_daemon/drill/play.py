@@ -1,0 +1,187 @@
+"""What a scene of the drill can do: upload, wait for what should come of it, kill; and what it was that was uploaded."""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+from trainer_daemon.commands.records import Records
+from trainer_daemon.config import ModelSettings
+from trainer_daemon.demo_screen import Screen
+from trainer_daemon.demo_stage import Daemon, Stage
+from trainer_daemon.drill.seeing import Views, processes_of
+from trainer_daemon.drill.stage import Drops, name_of, packed
+from trainer_daemon.errors import TrainerError
+from trainer_daemon.policy.promises import Upload
+from trainer_daemon.policy.runs import LIVE, Run, RunState
+
+_LOOK_S = 0.1
+_DECIDED = frozenset({RunState.PROMOTED, RunState.REJECTED})
+
+
+class Unfulfilled(TrainerError):  # noqa: N818 - it is the promise that is wrong, not the program
+    """What should have come of a fault did not; the sentence says what came instead."""
+
+
+class Play:
+    """A daemon on a stage, for all scenes.
+
+    Args:
+        stage: Where it plays.
+        model: The settings that are drilled.
+        drops: Where months come from.
+        views: Of the stage.
+        screen: For whoever watches.
+        timeout_s: How long anything may take.
+    """
+
+    def __init__(
+        self, *, stage: Stage, model: ModelSettings, drops: Drops, views: Views, screen: Screen, timeout_s: float
+    ) -> None:
+        self.model = model
+        self.views = views
+        self.screen = screen
+        self.uploads: list[Upload] = []
+        self._stage = stage
+        self._drops = drops
+        self._timeout_s = timeout_s
+        self._months, self._texts = 0, 0
+        self._daemon = Daemon(stage)
+
+    @property
+    def daemon_pid(self) -> int:
+        """Of the daemon that runs; it has to."""
+        if not self._daemon.is_alive():
+            msg = f"the daemon ended by itself; the end of its log:\n{self._daemon.last_words()}"
+            raise Unfulfilled(msg)
+        return self._daemon.pid
+
+    def records(self) -> Records:
+        """The ledger as it is now."""
+        return self.views.records()
+
+    def upload_month(self, *, cut: bool = False) -> Upload:
+        """A new month; with `cut` it ends in the middle of a line."""
+        self._months += 1
+        text = self._next_text()
+        return self._upload(name_of(self.model, self._months), text[: text.index(",", len(text) // 2)] if cut else text)
+
+    def upload_correction(self, run: Run) -> Upload:
+        """Other bytes under the name of a run's drop."""
+        return self._upload(run.drop.uri.rpartition("/")[2], self._next_text())
+
+    def upload_again(self, run: Run) -> None:
+        """The same bytes as another file."""
+        path = self._stage.drops / run.drop.uri.rpartition("/")[2]
+        scratch = self._stage.folder / ".again.part"
+        scratch.write_bytes(path.read_bytes())
+        scratch.replace(path)
+
+    def duplicates(self) -> int:
+        """How many events were recognised as duplicates."""
+        return sum(item.outcome == "duplicated" for item in self.records().happenings)
+
+    def version_numbers(self) -> list[str]:
+        """Every registered version of a run in the ledger."""
+        return [number for numbers in self.views.versions(self.records()).values() for number in numbers]
+
+    def until_running(self, upload: Upload) -> Run:
+        """The upload's run, once it is under way or beyond."""
+        return self._until_run(upload, lambda run: run.state is not RunState.QUEUED, "its run to begin")
+
+    def until_ended(self, run: Run) -> Run:
+        """The run, once nothing is to happen to it any more."""
+        return self._until_run(_upload_of(run), _has_ended, "its run to end")
+
+    def until_decided(self, run: Run) -> Run:
+        """The run, once it has ended with a decision; anything else is not as it should be."""
+        ended = self.until_ended(run)
+        if ended.state not in _DECIDED:
+            msg = f"run {ended.name} ended {ended.state}: {ended.error}"
+            raise Unfulfilled(msg)
+        return ended
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Look until something has happened.
+
+        Raises:
+            Unfulfilled: It does not in time, or the daemon has ended.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        with self.screen.waiting(f"waiting for {what}"):
+            while not condition():
+                _ = self.daemon_pid
+                if time.monotonic() > deadline:
+                    msg = f"waited {self._timeout_s:g} s in vain for {what}"
+                    raise Unfulfilled(msg)
+                self.screen.still(f"waiting for {what}")
+                time.sleep(_LOOK_S)
+
+    def kill_daemon(self) -> None:
+        """`kill -9`; its children are left alone."""
+        self._daemon.kill()
+        self.screen.line("  the daemon is killed")
+
+    def start_daemon(self) -> None:
+        """Another one, as Kubernetes or systemd would start it."""
+        self._daemon = Daemon(self._stage)
+        self.screen.line("  the daemon is started again")
+
+    def stop_daemon(self) -> None:
+        """In an orderly way."""
+        self._daemon.stop()
+
+    def end(self) -> None:
+        """Let nothing go on of what was started here, however the drill ends."""
+        if self._daemon.is_alive():
+            self.kill_children(daemon=True)
+        for process in processes_of(self._stage.folder):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def kill_children(self, *, daemon: bool = False) -> int:
+        """`kill -9` of everything below the daemon, and of itself if wanted; how many processes that were."""
+        below = psutil.Process(self.daemon_pid).children(recursive=True)
+        if daemon:
+            self._daemon.kill()
+        for process in below:
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if process.is_running():
+                    os.kill(process.pid, signal.SIGKILL)
+        self.screen.line(f"  {len(below) + daemon} processes are killed")
+        return len(below) + daemon
+
+    def _upload(self, name: str, text: str) -> Upload:
+        body = packed(name, text)
+        scratch, path = self._stage.folder / f".{name}.part", self._stage.drops / name
+        scratch.write_bytes(body)
+        scratch.replace(path)
+        self.uploads.append(Upload(uri=path.as_uri(), checksum=f"sha256:{hashlib.sha256(body).hexdigest()}"))
+        self.screen.line(f"  {name} is uploaded")
+        return self.uploads[-1]
+
+    def _next_text(self) -> str:
+        self._texts += 1
+        return self._drops.month(self._texts)
+
+    def _until_run(self, upload: Upload, condition: Callable[[Run], bool], what: str) -> Run:
+        found: list[Run] = []
+
+        def looked() -> bool:
+            found[:] = [run for run in self.records().runs if _upload_of(run) == upload and condition(run)]
+            return bool(found)
+
+        self.until(looked, f"{what}, of {upload.uri.rpartition('/')[2]}")
+        return found[0]
+
+
+def _upload_of(run: Run) -> Upload:
+    return Upload(uri=run.drop.uri, checksum=run.drop.checksum)
+
+
+def _has_ended(run: Run) -> bool:
+    return run.state not in LIVE and not (run.state is RunState.FAILED and run.attempt < run.attempts_max)

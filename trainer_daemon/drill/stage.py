@@ -1,0 +1,136 @@
+"""The drill's stage: the user's settings with everything outside replaced, and drops that fit them. Touches nothing of theirs."""
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from trainer_daemon.config import ModelSettings, Settings
+from trainer_daemon.demo_data import HEADER, monthly_drop
+from trainer_daemon.demo_stage import DemoError
+from trainer_daemon.policy.events import parse_period
+
+ROWS_MAX = 5_000
+REPLACED = ("ledger", "workspace", "bucket", "subscription", "schedule", "mlflow", "orchestrator")
+"""What is not taken from the configuration; the rest is."""
+_FIRST_YEAR = 2001
+_ENTITIES = 1_000
+Month = Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drops:
+    """Where the drill's months come from.
+
+    Attributes:
+        month: The text of a number; other numbers are other texts.
+        source: In words.
+        generated: Whether they are invented, so that what the configuration says of columns does not fit them.
+    """
+
+    month: Month
+    source: str
+    generated: bool
+
+
+def drops_of(model: ModelSettings) -> Drops:
+    """Copies of the newest drop when the bucket is a folder that has one, otherwise invented customers."""
+    newest = None if model.on_google else _newest(model)
+    if newest is None:
+        return Drops(month=lambda number: _invented(model, number), source="invented customers", generated=True)
+    lines = _lines(newest)
+    if len(lines) <= 1:
+        msg = f"{newest} has no rows to drill with; put a whole drop into the folder, or configure an empty one"
+        raise DemoError(msg)
+    rows = f"{len(lines) - 1:,} rows of {newest.name}"
+    return Drops(month=lambda number: _without_row(lines, number), source=f"copies of {rows}, one row left out", generated=False)
+
+
+def name_of(model: ModelSettings, number: int) -> str:
+    """The file name of the drill's nth month, long past, so that no label is too young."""
+    return model.drops.replace("{period}", period_of(number).replace("-", "_"))
+
+
+def packed(name: str, text: str) -> bytes:
+    """The bytes of a drop, as its name says."""
+    if name.endswith(".tar.gz"):
+        archive, data = io.BytesIO(), text.encode()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            member = tarfile.TarInfo("drop.csv")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        return gzip.compress(archive.getvalue(), mtime=0)
+    return gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode()
+
+
+def period_of(number: int) -> str:
+    """The drill's nth month."""
+    return f"{_FIRST_YEAR + number // 12}-{number % 12 + 1:02}"
+
+
+def configuration(settings: Settings, model: ModelSettings, drops: Drops) -> str:
+    """The file that the drill's daemon reads: one model, all that is outside of it below the file's folder."""
+    kept = model.model_dump(mode="json", exclude={"bucket", "subscription", "schedule"})
+    kept |= {"bucket": "drops", "start_from": "all", "backlog": "every", "listing_interval_s": min(5.0, model.listing_interval_s)}
+    kept["retry_backoff_s"] = min(1.0, model.retry_backoff_s)
+    kept["promotion"] |= {"mode": "automatic"}
+    if drops.generated:
+        kept |= {"ranges": {}}
+        kept["promotion"] |= {"slice_columns": []}
+    table = {
+        "ledger": "sqlite:///var/ledger.db",
+        "workspace": "var",
+        "log": {"format": "json"},
+        "mlflow": {"tracking_uri": "sqlite:///var/mlflow.db", "call_timeout_s": settings.mlflow.call_timeout_s},
+        "orchestrator": {"kind": "local", "run_timeout_s": settings.orchestrator.run_timeout_s},
+    }
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
+    lines += ["[[models]]", *(f"{_toml(key)} = {_toml(value)}" for key, value in kept.items() if value is not None)]
+    return "\n".join(["# The drill's configuration, made from another one.", *lines, ""])
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401 - any value of a setting
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items() if item is not None) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _newest(model: ModelSettings) -> Path | None:
+    if not model.folder.is_dir():
+        return None
+    periods = {path: parse_period(path.name, model.drops) for path in model.folder.iterdir() if path.is_file()}
+    plain = [path for path, period in periods.items() if period and not path.name.endswith(".tar.gz")]
+    return max(plain, key=lambda path: str(periods[path]), default=None)
+
+
+def _lines(path: Path) -> list[str]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig") as file:
+        return [line.rstrip("\r\n") for line in islice(file, ROWS_MAX + 1)]
+
+
+def _without_row(lines: list[str], number: int) -> str:
+    at = 1 + number % (len(lines) - 1)
+    return "\n".join([*lines[:at], *lines[at + 1 :]]) + "\n"
+
+
+def _invented(model: ModelSettings, number: int) -> str:
+    """Months that drift, with the columns that the configuration names."""
+    header, *rows = monthly_drop(drift=min(number, 8) / 8, seed=number, rows=_ENTITIES).splitlines()
+    names = list(dict.fromkeys(name for name in (model.entity_column, *model.id_columns) if name))
+    columns = [*names, *header.removesuffix(HEADER.rpartition(",")[2]).rstrip(",").split(","), model.target]
+    return "\n".join([",".join(columns), *_invented_rows(model, rows, len(names))]) + "\n"
+
+
+def _invented_rows(model: ModelSettings, rows: list[str], ids: int) -> Iterator[str]:
+    for customer, row in enumerate(rows):
+        features, _, churned = row.rpartition(",")
+        label = (model.positive_label if churned == "1" else f"not {model.positive_label}") if model.positive_label else churned
+        yield ",".join([*[f"c{customer:05}"] * ids, features, label])
