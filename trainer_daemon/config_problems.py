@@ -1,6 +1,7 @@
 """One sentence per wrong key: the key as TOML names it, the value, what is allowed, and the nearest known key for a typo."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _VALUE_LENGTH_MAX = 100
+_NO_PORT = re.compile(r'://[^/?#"@\[]*:(?!\d*(?:[/?#"]|$))[^/?#"@]*')
+"""What may be a user's name and password in a URL that was misspelt: there is no @, and after the colon no number."""
 _INNER: Mapping[str, str] = {
     "float_type": "a number",
     "finite_number": "a finite number",
@@ -78,7 +81,7 @@ def _stated(detail: "ErrorDetails", place: _Place, merged: Merged) -> str:
 
 
 def _shown(value: object) -> str:
-    text = redacted(json.dumps(value, ensure_ascii=False, default=str))
+    text = _NO_PORT.sub(f"://{MASK}", redacted(json.dumps(value, ensure_ascii=False, default=str)))
     return text if len(text) <= _VALUE_LENGTH_MAX else f"{text[:_VALUE_LENGTH_MAX]}…"
 
 

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unicodedata import category
 
 import structlog
@@ -111,7 +111,7 @@ class _Replies:
 
     def call(self, operation: str, **_: object) -> Mapping[str, Any]:
         """The reply of an operation."""
-        return self._replies[operation]
+        return cast("Mapping[str, Any]", self._replies[operation])
 
 
 def _words(failure: Any) -> tuple[str, ...]:  # noqa: ANN401 - any failure

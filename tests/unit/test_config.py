@@ -155,6 +155,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(ledger="postgresql+psycopg2://a@c/d"), "must begin with postgresql+psycopg:// instead of postgresql+psycopg2://"),
     (a_table(ledger="postgresql+psycopg://a:b@c"), 'ledger is "postgresql+psycopg://***@c", but must be postgresql+psycopg:'),
     (a_table(ledger="postgresql+psycopg://a:5/c#d?e@f/g"), 'ledger is "postgresql+psycopg://***@f/g", but must be postgres'),
+    (a_table(ledger="postgresql+psycopg://ann:hunter2 db/x"), 'ledger is "postgresql+psycopg://***/x", but must be'),
     (a_table(ledger="postgresql+psycopg://a:b@c:d/e"), "write every character but letters and digits as %xx"),
     (a_table(ledger="sqlite://"), 'ledger is "sqlite://", but must name a file'),
     (a_table(ledger="sqlite:///:memory:"), 'ledger is "sqlite:///:memory:", but must name a file'),
