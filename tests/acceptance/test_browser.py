@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -124,8 +125,8 @@ def test_axe_finds_nothing(opened: Callable[..., Any], tmp_path: Path, scheme: s
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(15, 19, 24)" if scheme == "dark" else "rgb(246, 247, 249)")
         page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
-        for path in ("", _links(page, "runs/")[0]):
-            page.goto(f"{address}{path}?refresh=off")
+        for path in ("/", _links(page, "runs/")[0]):
+            page.goto(urljoin(page.url, f"{path}?refresh=off"))
             for width in WIDTHS:
                 page.set_viewport_size({"width": width, "height": 900})
                 found = Axe().run(page)

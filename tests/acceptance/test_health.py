@@ -79,7 +79,7 @@ def test_daemon_is_alive_and_ready_when_everything_answers(make_workspace: MakeW
         "parts": dict.fromkeys(("daemon", "ledger", "orchestrator", "mlflow", "bucket churn"), "ok"),
     }
     alive = has_status(address, "/livez", 200)
-    loops = ("start", "main", "reconcile churn", "list churn", "schedule churn")
+    loops = ("start", "main", "lease", "reconcile churn", "list churn", "schedule churn")
     assert alive == {"status": "alive", "loops": dict.fromkeys(loops, "ok")}
     assert psutil.Process(daemon.pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
     assert ended(workspace)

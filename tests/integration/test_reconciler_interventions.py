@@ -123,7 +123,7 @@ def test_crash_at_any_place_of_a_rollback_converges(tmp_path: Path, *, after: bo
             rest(world)
         assert is_restored(world)
         assert "champion_moved_externally" not in world.events()
-    assert crashes == 4
+    assert crashes == 6
 
 
 @pytest.mark.parametrize("moved", ["previous-champion", "champion"])
@@ -246,11 +246,11 @@ def test_person_does_not_wait_for_an_orchestrator_that_is_down(world: World) -> 
 def test_rollback_is_told_once_to_who_wants_to_know(world: World) -> None:
     """In the transaction in which it is written down; that a run's state moves with it is no news of its own."""
     kinds = frozenset({NoticeKind.CHAMPION_ROLLED_BACK, NoticeKind.CANDIDATE_REJECTED})
-    with Ledger(world.url, Notices([Addressee(name="ops", kinds=kinds)])) as ledger:
+    with Ledger(world.url, Notices([Addressee(name="rollbacks", kinds=kinds)])) as ledger:
         ledger.ask(an_intervention())
         assert world.reconciler(ledger, Countdown()).step() is None
     with history(world) as past:
-        (waiting,) = past.waiting(["ops"])
+        (waiting,) = past.waiting(["rollbacks"])
     assert waiting.number == 1
     assert is_restored(world)
 

@@ -284,7 +284,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(makers=Makers(reconciler=NeverDooms), breaks=frozenset({"every_drop_has_an_outcome"}), histories=400),
     Bug(makers=Makers(reconciler=PromotesUnwritten), breaks=frozenset({"promotions_are_decided_first"}), histories=20),
     Bug(makers=Makers(reconciler=NeverLooksAgain), breaks=frozenset(_PROMOTIONS), histories=100, first=100),
-    Bug(makers=Makers(reconciler=RemembersChampion), breaks=frozenset({"alias_and_ledger_agree"}), histories=100),
+    Bug(makers=Makers(reconciler=RemembersChampion), breaks=frozenset({"alias_and_ledger_agree"}), histories=100, first=100),
     Bug(
         makers=Makers(reconciler=WritesInterventionFirst),
         breaks=frozenset({*_CHAMPIONS, "operators_are_asked_first", "operators_are_heard_once"}),

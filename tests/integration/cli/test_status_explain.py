@@ -15,8 +15,11 @@ def test_status_before_anything_happened_creates_nothing(call: Call, folder: Pat
     """Every configured model is there, empty."""
     answer = call("status", "--json")
     assert answer.code == 0
-    empty: dict[str, object] = {"name": "churn", "champion": None, "runs": [], "quarantined": [], "superseded": [], "lease": None}
-    assert json.loads(answer.out) == {"models": [empty]}
+    nothing: dict[str, object] = {key: [] for key in ("runs", "quarantined", "superseded", "interventions")}
+    assert json.loads(answer.out) == {
+        "models": [{"name": "churn", "champion": None, "lease": None, **nothing}],
+        "notifications": [],
+    }
     assert "Nothing has happened yet" in call("status").out
     assert [path.name for path in folder.iterdir()] == ["trainer.toml"]
 

@@ -16,6 +16,8 @@ from tests.integration.doctor.servers import server
 
 FOLDER_MODEL = '[[models]]\nname = "churn"\nbucket = "drops"\n'
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "kfp", "alembic", "pyarrow", "google", "grpc"}
+NAMESPACES = {"google", "google.cloud"}
+"""They are empty, and there from the start of the interpreter: the package for Vertex AI has them in a .pth file."""
 
 
 @pytest.fixture
@@ -183,4 +185,5 @@ def test_doctor_imports_nothing_heavy() -> None:
     code = "import sys, atexit\natexit.register(lambda: print(sorted(sys.modules), file=sys.stderr))\n"
     code += "from trainer_daemon.cli import main\nmain(['doctor'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200)
-    assert set(re.findall(r"'(\w+)", done.stderr)).isdisjoint(HEAVY)
+    imported = set(re.findall(r"'([\w.]+)'", done.stderr)) - NAMESPACES
+    assert {name.partition(".")[0] for name in imported}.isdisjoint(HEAVY)

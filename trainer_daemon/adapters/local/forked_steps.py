@@ -47,7 +47,7 @@ class ForkedSteps:
             environment: Of the step, besides this process's own.
 
         Returns:
-            The exit code; negative when a signal ended the step.
+            The exit code; 128 and the signal's number when a signal ended the step.
         """
         with tempfile.TemporaryDirectory(prefix="step-") as folder:
             component, request = Path(folder) / "ephemeral_component.py", Path(folder) / "request.json"
@@ -59,8 +59,9 @@ class ForkedSteps:
                 environment={**os.environ, "_KFP_RUNTIME": "true", **environment},
             ).write(request)
             code = self._run(request)
-        if code < 0:
-            print(signal.strsignal(-code))  # noqa: T201 - as a shell does
+        if code < 0:  # what a shell says and makes of it
+            print(signal.strsignal(-code))  # noqa: T201 - it is part of the log
+            return 128 - code
         return code
 
     def _run(self, request: Path) -> int:
