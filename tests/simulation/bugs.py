@@ -273,7 +273,7 @@ class Bug:
 BUGS: tuple[Bug, ...] = (
     Bug(makers=Makers(subscriber=AcksFirst), breaks=frozenset({"acknowledged_messages_are_recorded"}), histories=20),
     Bug(makers=Makers(cluster=NeverFinds), breaks=frozenset({"names_are_executed_once"}), histories=50),
-    Bug(makers=Makers(registry=SetsBlindly), breaks=frozenset(_CHAMPIONS), histories=3000),
+    Bug(makers=Makers(registry=SetsBlindly), breaks=frozenset(_CHAMPIONS), histories=100, first=2000),
     Bug(makers=Makers(reconciler=WritesPromotionFirst), breaks=frozenset(_CHAMPIONS), histories=100),
     Bug(
         makers=Makers(reconciler=EndsFirst),
