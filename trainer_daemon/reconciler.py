@@ -176,7 +176,7 @@ class Reconciler:
                 assert_never(action)
 
     def _settle(self, action: Settle) -> None:
-        self._ledger.settle(action.event, outcome=action.outcome, why=action.why)
+        self._ledger.settle(action.event, outcome=action.outcome, why=action.why, run=action.run)
         log = self._log.bind(
             event_id=action.event.id, drop=action.event.drop.ref if action.event.drop else None, reason=action.why
         )

@@ -217,6 +217,47 @@ def test_correction_is_trained_when_the_newer_month_that_was_to_hold_it_is_bad(w
     assert {"2025-03b 2025-04x", "2025-02a 2025-03b"} <= trained(world)
 
 
+def waiting(world: World, *contents: str) -> None:
+    """Reconcile until these runs wait, each as its months and contents, and nothing is left to be planned."""
+    with Ledger(world.url) as ledger:
+        reconciler = world.reconciler(ledger, Countdown())
+        while ledger.next_pending(MODEL) or [windowed(run) for run in ledger.live_runs(MODEL)] != [*contents]:
+            reconciler.step()
+
+
+def windowed(run: Run) -> str:
+    """What a run trains on."""
+    return " ".join(drop.period + drop.checksum.removeprefix("sha256:") for drop in run.drops)
+
+
+def test_month_that_gets_its_first_bytes_back_is_trained_when_the_newer_month_that_was_to_hold_it_is_bad(world: World) -> None:
+    """The older run had ended with the first bytes, and the run of the newer month began before they came back."""
+    world.policy = a_policy(window_months=2)
+    bad(world, "x")
+    world.arrive(a_drop("2025-02"), a_drop("2025-03", content="x"))
+    waiting(world, "2025-02a", "2025-02a 2025-03x")
+    world.arrive(a_drop("2025-02", content="b", generation="2"))
+    with Ledger(world.url) as ledger:
+        world.reconciler(ledger, Countdown()).step()  # ends the older run; the newer one is still to be ended
+    world.arrive(a_drop("2025-02", generation="3"))
+    world.live()
+    assert trained(world) == {"2025-02a 2025-03x", "2025-02a"}
+
+
+def test_correction_is_trained_by_itself_when_the_month_that_was_to_hold_it_is_corrected_after_a_newer_one_came(
+    world: World,
+) -> None:
+    """It had left the newest window by then, so no other run would have had it."""
+    world.policy = a_policy(window_months=2)
+    world.arrive(a_drop("2025-02"), a_drop("2025-03"))
+    waiting(world, "2025-02a", "2025-02a 2025-03a")
+    world.arrive(a_drop("2025-02", content="b", generation="2"))
+    waiting(world, "2025-02b 2025-03a")
+    world.arrive(a_drop("2025-04"), a_drop("2025-03", content="c", generation="2"))
+    world.live()
+    assert trained(world) == {"2025-02b", "2025-03c 2025-04a"}
+
+
 def test_rejection_that_a_lost_ledger_adopts_is_told_as_one(world: World, tmp_path: Path) -> None:
     """It was decided before, so nothing is decided again, and the log does not call it queued."""
     original = world.finish

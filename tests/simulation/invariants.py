@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 from tests.simulation import operators
 from tests.simulation.facts import Facts, RunRow
-from tests.simulation.storage import Stored
 from trainer_daemon.policy.runs import MOVES, RunState
 
 Invariant = Callable[[Facts], Iterator[str]]
@@ -81,7 +80,7 @@ def every_drop_has_an_outcome(facts: Facts) -> Iterator[str]:
     for stored in facts.storage.objects.values():
         event = facts.events.get(stored.event_id)
         explained = event is None or (event.outcome in {"skipped", "rejected", "quarantined"} and event.why)
-        if explained or _is_correction_of_old_month(stored, facts):
+        if explained:
             continue
         content = (stored.drop.uri, stored.drop.checksum)
         runs = [run for run in facts.runs.values() if content in facts.drops[run.key]]
@@ -95,14 +94,6 @@ def _is_outcome(run: RunRow, *, is_target: bool) -> bool:
     return (
         "backlog" in run.error if run.state == "SUPERSEDED" else run.state in OVER and (is_target or run.state != "QUARANTINED")
     )
-
-
-def _is_correction_of_old_month(stored: Stored, facts: Facts) -> bool:
-    """With windows a corrected month is trained with the newest one; when that has moved on meanwhile, nobody trains it alone."""
-    good = {other.drop.period for other in facts.storage.objects.values() if not other.is_bad}
-    contents = {other.drop.checksum for other in facts.storage.uploads if other.drop.uri == stored.drop.uri}
-    is_old = stored.drop.period not in sorted(good)[-facts.setting.window_months :]
-    return facts.setting.window_months > 1 and len(contents) > 1 and is_old
 
 
 def equal_bytes_are_trained_once(facts: Facts) -> Iterator[str]:

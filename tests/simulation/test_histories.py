@@ -14,8 +14,6 @@ CHUNK = 100
 """So few that none comes near the time that a test may take on a busy machine."""
 CHUNKS = {1: 80, 2: 25, 3: 5}
 """How many of them are lived with so many daemons on one ledger."""
-OPEN = {(1, 2681)}
-"""Histories that are known to break a promise: docs/reliability.md, windows over several months."""
 SHARE = 1 if os.environ.get("CI") else 10
 
 
@@ -30,7 +28,7 @@ def test_every_promise_is_kept(replicas: int, first: int) -> None:
     """Whatever crashes, is lost, late, repeated, reordered or moved by hand; a history that fails is made small and told."""
     for number in range(first, first + CHUNK):
         course = live(f"1:{number}", replicas=replicas)
-        if course.violations and (replicas, number) not in OPEN:
+        if course.violations:
             pytest.fail(trace(f"1:{number}", Shrinker(course, makers=Makers()).shrink()))
 
 

@@ -69,11 +69,13 @@ class Settle:
 
     Attributes:
         outcome: Why not: equal bytes were trained, newer bytes are there, nobody wants it, it cannot be served.
+        run: The run that it counts on instead; None when there is none.
     """
 
     event: Event
     outcome: Literal["duplicated", "superseded", "skipped", "rejected"]
     why: str
+    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ def plan(pending: Pending) -> Settle | Enqueue | Revive:
         return Settle(event=event, outcome="superseded", why=f"newer bytes are there: {pending.current.ref}")
     if event.force:
         return (
-            Settle(event=event, outcome="duplicated", why="its run exists")
+            Settle(event=event, outcome="duplicated", why="its run exists", run=pending.same_key)
             if pending.same_key
             else Enqueue(event=event, proposal=proposal)
         )
@@ -169,6 +171,21 @@ def _again(event: Event, run: Run) -> Settle | Revive:
     if asked and run.state in {RunState.CANCELED, RunState.FAILED}:
         return Revive(event=event, run=run, why=f"asked for by {event.by or 'an operator'}")
     if run.state in LIVE and run.ending is None:
-        return Settle(event=event, outcome="duplicated", why=f"run {run.name} is on its way ({run.state})")
+        return Settle(event=event, outcome="duplicated", why=f"run {run.name} is on its way ({run.state})", run=run)
     hint = "; --force trains it again" if asked else ""
-    return Settle(event=event, outcome="duplicated", why=f"run {run.name} was for the same bytes and ended {run.state}{hint}")
+    why = f"run {run.name} was for the same bytes and ended {run.state}{hint}"
+    return Settle(event=event, outcome="duplicated", why=why, run=run)
+
+
+def disappointed(run: Run, *, again: bool) -> tuple[str, ...]:
+    """Whose events are to be decided anew when a run ends superseded or quarantined, of those that count on it: their URIs.
+
+    What ended it says what became of its own drop, but nothing about the earlier months of its window, nor about a request
+    that named no drop.
+
+    Args:
+        run: It has no outcome.
+        again: Nor was it for its own drop's sake that it ended.
+    """
+    others = tuple(drop.uri for drop in run.drops[:-1])
+    return (*others, run.drop.uri, "") if again else others

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy, a_run, an_operator_event
 from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Source
-from trainer_daemon.policy.plan import Enqueue, Pending, Proposal, Revive, Settle, plan, propose, window
+from trainer_daemon.policy.plan import Enqueue, Pending, Proposal, Revive, Settle, disappointed, plan, propose, window
 from trainer_daemon.policy.runs import Run, RunState
 
 
@@ -28,6 +28,7 @@ def test_same_bytes_start_nothing(state: RunState) -> None:
     planned = plan(pending(a_drop_event(a_drop(generation="2")), same_content=(run,)))
     assert isinstance(planned, Settle)
     assert planned.outcome == "duplicated"
+    assert planned.run == run
     assert run.name in planned.why
 
 
@@ -49,6 +50,20 @@ def test_same_bytes_under_a_window_of_other_drops_are_another_run() -> None:
     march, may = a_drop("2025-03"), a_drop("2025-05")
     proposal = Proposal(drops=(march, may), key="k")
     assert isinstance(plan(pending(a_drop_event(may), proposal=proposal, same_content=(a_run(RunState.PROMOTED, may),))), Enqueue)
+
+
+def test_run_that_ended_for_its_own_drops_sake_disappoints_the_earlier_months_of_its_window() -> None:
+    """Newer bytes of the newest month, or that it is bad, say nothing about a correction that the run was to train as well."""
+    march, april, may = drops("2025-03", "2025-04", "2025-05")
+    run = a_run(RunState.SUPERSEDED, march, april, may)
+    assert disappointed(run, again=False) == (march.uri, april.uri)
+    assert disappointed(a_run(RunState.QUARANTINED, may), again=False) == ()
+
+
+def test_run_that_ended_for_another_months_sake_disappoints_whatever_counted_on_it() -> None:
+    """Its own month, and a schedule or an operator that named no month, too."""
+    march, may = drops("2025-03", "2025-05")
+    assert disappointed(a_run(RunState.SUPERSEDED, march, may), again=True) == (march.uri, may.uri, "")
 
 
 def test_skipped_history_is_settled() -> None:

@@ -22,7 +22,7 @@ from trainer_daemon.policy.events import DatasetVersion, Event, Rejection, drop_
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.notices import about_drop, kind_of_move
 from trainer_daemon.policy.observations import Champion
-from trainer_daemon.policy.plan import Proposal
+from trainer_daemon.policy.plan import Proposal, disappointed
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import LIVE, MOVES, Run, RunState
 
@@ -87,10 +87,10 @@ class Ledger(LeasingLedger):
             return receive(connection, batch, now)
 
     @repeated
-    def settle(self, event: Event, *, outcome: str, why: str) -> None:
-        """Close an event that starts nothing."""
+    def settle(self, event: Event, *, outcome: str, why: str, run: Run | None = None) -> None:
+        """Close an event that starts nothing, since it counts on a run that there is."""
         with self._writing() as connection:
-            _close_event(connection, event.id, outcome=outcome, why=why, run_key="")
+            _close_event(connection, event.id, outcome=outcome, why=why, run_key=run.key if run else "")
 
     @repeated
     def enqueue(self, event: Event, proposal: Proposal, *, attempts_max: int, now: datetime) -> Run:
@@ -333,8 +333,6 @@ def _move(connection: Connection, run: Run, move: _Move, change: Change) -> None
     connection.execute(writes.ADD_TRANSITION, {**row, "why": move.why, "by": move.by, "at": move.at})
     if move.to in {RunState.SUPERSEDED, RunState.QUARANTINED} and not change.keep_events:
         _reopen(connection, run, again=change.reopen_event)
-    if move.to is RunState.QUARANTINED:
-        _reopen_joined(connection, run)
 
 
 def _is_over(run: Run, move: _Move, change: Change) -> bool:
@@ -345,21 +343,11 @@ def _is_over(run: Run, move: _Move, change: Change) -> bool:
 
 
 def _reopen(connection: Connection, run: Run, *, again: bool) -> None:
-    """Have what ended for its own drop's sake decided anew: the other month that began it, and the drop if it is still wanted."""
-    uri = connection.execute(writes.URI_OF_EVENT, {"of_event": run.event_id}).scalar_one()
-    by_another = uri not in {"", run.drop.uri}
-    reopened = [run.event_id] if again or by_another else []
-    if again and by_another:
-        reopened.append(drop_event_id(run.model, run.drop))
-    if reopened:
-        connection.execute(writes.REOPEN_EVENTS, {"of_events": reopened})
-
-
-def _reopen_joined(connection: Connection, run: Run) -> None:
-    """Corrections of earlier months that counted on a run whose own drop is bad need another one."""
-    others = [drop_event_id(run.model, drop) for drop in run.drops[:-1]]
-    if others:
-        connection.execute(writes.REOPEN_JOINED, {"of_events": others})
+    """Have events that counted on a run without an outcome decided anew, and its own drop's if that is still wanted."""
+    if uris := disappointed(run, again=again):
+        connection.execute(writes.REOPEN_DISAPPOINTED, {"of_model": run.model, "of_uris": list(uris), "of_run": run.key})
+    if again:
+        connection.execute(writes.REOPEN_EVENTS, {"of_events": [drop_event_id(run.model, run.drop)]})
 
 
 def _columns(run: Run, change: Change) -> dict[str, Any]:

@@ -34,14 +34,23 @@ NEXT_RUN = select(func.coalesce(func.max(runs.c.sequence), 0) + 1)
 CHANGE_DROP = update(drops).where(drops.c.model == _MODEL, drops.c.uri == _URI)
 
 CLOSE_EVENT = update(events).where(events.c.id == _EVENT, events.c.outcome == word("pending"))
-URI_OF_EVENT = select(events.c.uri).where(events.c.id == _EVENT)
 _of_bytes = and_(events.c.model == _MODEL, events.c.uri == _URI, events.c.checksum == bindparam("of_checksum", type_=Text))
 QUARANTINE_EVENTS = update(events).where(_of_bytes, events.c.kind == word("drop")).values(outcome="quarantined")
 REOPEN_EVENTS = (
     update(events).where(events.c.id.in_(_EVENTS), events.c.outcome != word("quarantined")).values(outcome="pending", run_key="")
 )
 """Not what was found to be bad: nothing that happens to a run makes it better."""
-REOPEN_JOINED = REOPEN_EVENTS.where(events.c.outcome == word("duplicated"))
+REOPEN_DISAPPOINTED = (
+    update(events)
+    .where(
+        events.c.model == _MODEL,
+        events.c.uri.in_(bindparam("of_uris", type_=Text, expanding=True)),
+        events.c.run_key == _RUN,
+        events.c.outcome != word("quarantined"),
+    )
+    .values(outcome="pending", run_key="")
+)
+"""Events that count on a run, which they began or which was on its way; those of these objects."""
 
 _as_seen = and_(runs.c.key == _RUN, runs.c.state == bindparam("seen_state"), runs.c.attempt == bindparam("seen_attempt"))
 CHANGE_RUN = update(runs).where(_as_seen)
