@@ -44,7 +44,7 @@ class Announcements:
                 self._awaited[event.id] = event, self._clock()
 
     def announce(self, event_id: str) -> None:
-        """A notification has come, or somebody recorded the drop before."""
+        """A notification has come, somebody recorded the drop before, or it has been told that none came."""
         with self._lock:
             self._awaited.pop(event_id, None)
 
@@ -53,11 +53,8 @@ class Announcements:
         with self._lock:
             self._awaited.clear()
 
-    def take_overdue(self) -> tuple[Event, ...]:
-        """The drops that nobody told of in time; each is returned once."""
+    def overdue(self) -> tuple[Event, ...]:
+        """The drops that nobody has told this process of in time; of several daemons another one may know better."""
         with self._lock:
             latest = self._clock() - self._patience
-            overdue = tuple(event for event, found_at in self._awaited.values() if found_at < latest)
-            for event in overdue:
-                del self._awaited[event.id]
-        return overdue
+            return tuple(event for event, found_at in self._awaited.values() if found_at < latest)

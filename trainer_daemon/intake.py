@@ -154,12 +154,18 @@ class Intake:
         return sum(new for entry, new in zip(entries, news, strict=True) if isinstance(entry, Event))
 
     def _tell_missed(self) -> None:
-        overdue = self._announcements.take_overdue()
+        overdue = self._announcements.overdue()
+        if not overdue:
+            return
+        heard = self._ledger.announced([event.id for event in overdue])
+        missed = [event for event in overdue if event.id not in heard]
         for event in overdue:
+            self._announcements.announce(event.id)
+        for event in missed:
             drop = event.drop.ref if event.drop else None
             self._log.warning("drop_missed_by_notification", event_id=event.id, drop=drop)
-        if overdue:
-            self._on_missed(max(event.occurred_at for event in overdue))
+        if missed:
+            self._on_missed(max(event.occurred_at for event in missed))
 
     def _watch_incomplete(self, names: list[str]) -> None:
         """Somebody who never closes a file keeps it from being trained: say so, once."""

@@ -116,7 +116,7 @@ def test_drop_that_a_listing_found_first_is_not_missed_once_its_message_comes(ma
     announcements.expect(replace(event, occurred_at=NOW + timedelta(seconds=1)))
     mail.inbox.receive([uploaded("all_2025_03.csv")])
     mail.now += timedelta(seconds=60)
-    assert announcements.take_overdue() == ()
+    assert announcements.overdue() == ()
 
 
 def test_foreign_message_is_kept_once_and_never_an_event(mail: Mail) -> None:

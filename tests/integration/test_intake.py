@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,20 @@ def test_drop_that_no_notification_told_of_is_missed(world: World) -> None:
     (missed,) = world.logged("drop_missed_by_notification")
     assert missed["drop"] == second.ref
     assert world.missed == [world.remote.get_blob("churn_data_2025_02.csv").time_created]
+
+
+def test_drop_whose_notification_went_to_another_daemon_is_not_missed(world: World) -> None:
+    """This one's listing was faster, and waits for what the other one has written down; the next drop was told to nobody."""
+    world.announcements.begin()
+    world.upload("2025_01")
+    intake = world.intake()
+    intake.list_bucket(Source.LISTING)
+    event = world.ledger.next_pending(MODEL)
+    assert event
+    assert world.ledger.record([replace(event, source=Source.PUBSUB)], world.clock()) == [False]
+    world.upload("2025_02")
+    intake.list_bucket(Source.LISTING)
+    world.ahead = timedelta(seconds=60)
+    intake.list_bucket(Source.LISTING)
+    (missed,) = world.logged("drop_missed_by_notification")
+    assert missed["drop"].partition("#")[0].endswith("churn_data_2025_02.csv")

@@ -15,7 +15,7 @@ from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.adapters.ledger.tables import decisions, events
 from trainer_daemon.errors import PermanentError, StaleStateError
 from trainer_daemon.policy.answers import Answer
-from trainer_daemon.policy.events import DatasetVersion, Rejection
+from trainer_daemon.policy.events import DatasetVersion, Rejection, Source
 from trainer_daemon.policy.plan import propose
 from trainer_daemon.policy.runs import Run, RunState
 
@@ -43,6 +43,16 @@ def test_redelivered_event_is_recorded_once(ledger: Ledger) -> None:
     """In one batch, and again later."""
     assert ledger.record([a_drop_event(), a_drop_event()], NOW) == [True, False]
     assert ledger.record([a_drop_event()], NOW) == [False]
+
+
+def test_notification_that_comes_after_a_listing_is_remembered(ledger: Ledger) -> None:
+    """By whichever daemon it is recorded; that a listing finds the same drop once more is no notification."""
+    first, second, third = (a_drop_event(a_drop(month), source=Source.LISTING) for month in ("2025-03", "2025-05", "2025-06"))
+    told = [replace(event, source=Source.PUBSUB) for event in (first, third)]
+    ledger.record([first, second], NOW)
+    assert ledger.announced([first.id, second.id]) == frozenset()
+    assert ledger.record([*told, second], NOW) == [False, True, False]
+    assert ledger.announced([first.id, second.id, third.id]) == {first.id, third.id}
 
 
 def test_pending_events_come_in_the_order_of_their_arrival(ledger: Ledger) -> None:

@@ -1,10 +1,11 @@
 """What must hold at every moment; cheap enough to be asked after every step. Pure but for reading."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.simulation.services import Cluster, SimulatedRegistry
+from trainer_daemon.policy.notifications import Message
 
 Wrong = Iterator[tuple[str, str]]
 """Name of the invariant and how it shows."""
@@ -26,6 +27,16 @@ def wrong_with_ack(ledger: sqlite3.Connection, event_id: str) -> Wrong:
     """A message is acknowledged only after its event was committed."""
     if ledger.execute("SELECT 1 FROM event WHERE id = ?", (event_id,)).fetchone() is None:
         yield "acknowledged_messages_are_recorded", f"{event_id} is acknowledged and not in the ledger"
+
+
+def wrong_with_warnings(lines: Sequence[Mapping[str, object]], heard: Sequence[Message]) -> Wrong:
+    """Nobody calls a drop missed by notification whose notification somebody had written down and acknowledged before (G1)."""
+    for line in lines:
+        generation = str(line.get("drop")).rpartition("#")[2]
+        if line["event"] == "drop_missed_by_notification" and any(
+            message.attributes["objectGeneration"] == generation for message in heard
+        ):
+            yield "no_drop_is_missed_falsely", f"{line['drop']} is said to be missed by notification, and was notified"
 
 
 def wrong_with_runs(cluster: Cluster, registry: SimulatedRegistry) -> Wrong:

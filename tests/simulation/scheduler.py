@@ -64,7 +64,7 @@ class Scheduler:
 
     def _setting(self, replicas: int) -> Setting:
         draw = self._random
-        window = draw.choice((1, 1, 2))
+        window = draw.choice((1, 1, 2 + self._steps % 2))
         return Setting(
             window_months=window,
             backlog=draw.choice(("every", "every", "newest")),

@@ -21,6 +21,7 @@ from tests.simulation.wire import Crash, Wire
 from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryError
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Source
+from trainer_daemon.policy.notifications import Message
 
 Happening = Callable[[], object]
 _THREAD = {
@@ -87,6 +88,7 @@ class World:
         self.storage = Storage()
         self.registry = self.makers.registry()
         self._watch = Watch(self)
+        self._told = 0
         self.wire = Wire(apply=self.apply, on_call=self._watch.on_call, on_effect=self._watch.on_effect)
         self.cluster = self.makers.cluster(storage=self.storage, registry=self.registry, broken=self.wire.broken)
         self.mail = Mail(on_ack=self._watch.on_ack, clock=self.clocks.wall, listeners=self.setting.replicas)
@@ -115,11 +117,19 @@ class World:
         """Take one step."""
         self.clocks.pass_time(1)
         self.tally.steps += 1
+        heard = len(self.mail.acked)
         if choice.kind in DAEMONS:
             self._daemon(choice)
         else:
             self._happen(choice)
         self._look_around()
+        self._read_lines(self.mail.acked[:heard])
+
+    def _read_lines(self, heard: list[Message]) -> None:
+        """What is said of notifications must be true of those that had come before the step."""
+        lines, self._told = self.log.calls[self._told :], len(self.log.calls)
+        for invariant, facts in moments.wrong_with_warnings([line.kwargs for line in lines], heard):
+            self.violate(invariant, facts)
 
     def _look_around(self) -> None:
         """What must hold after every step; only a request of an earlier time can start a run that nobody knows of."""
@@ -324,4 +334,5 @@ class World:
             self.kill(number)
         self.database.empty()
         self.log.calls.clear()  # what was told of the old one can be held against nothing any more
+        self._told = 0
         self.tally.lost_ledgers += 1

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from trainer_daemon.errors import PermanentError
 
-LATEST = "0005"
+LATEST = "0006"
 """Newest migration; a test holds it against the scripts, so that a daemon need not import Alembic to know."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 

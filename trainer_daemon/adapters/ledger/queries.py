@@ -41,6 +41,7 @@ NEXT_PENDING = (
     select(events).where(events.c.model == _MODEL, events.c.outcome == word("pending")).order_by(events.c.sequence).limit(1)
 )
 KNOWN_EVENTS = select(events.c.id).where(events.c.id.in_(_KEYS))
+ANNOUNCED_EVENTS = KNOWN_EVENTS.where(events.c.announced)
 FORCED_EVENTS = select(events.c.id).where(events.c.force)
 OTHER_BYTES = (
     select(events.c.id)

@@ -109,6 +109,11 @@ class LedgerReader:
             pages = [connection.execute(queries.SIGNATURES, {"model": model, "uris": some}) for some in chunks(uris)]
             return {uri: signature for page in pages for uri, signature in page}
 
+    def announced(self, event_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these events that a notification has told of, whichever daemon received it."""
+        with self._reading() as connection:
+            return ids_of(connection, queries.ANNOUNCED_EVENTS, event_ids)
+
     def baseline(self, model: str) -> datetime | None:
         """When the model's bucket was first listed completely, None before that."""
         at: datetime | None = self._scalar(queries.BASELINE, model=model)
@@ -163,6 +168,11 @@ class LedgerReader:
     def _reading(self) -> Iterator[Connection]:
         with translated(), self._reads.connect() as connection:
             yield connection
+
+
+def ids_of(connection: Connection, query: Select[Any], event_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these events that a query finds."""
+    return frozenset(found for some in chunks(event_ids) for found in connection.execute(query, {"keys": some}).scalars())
 
 
 def read_runs(connection: Connection, query: Select[Any], **values: object) -> tuple[Run, ...]:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from trainer_daemon.adapters.ledger import queries, writes
 from trainer_daemon.adapters.ledger.database import chunks
+from trainer_daemon.adapters.ledger.reading import ids_of
 from trainer_daemon.adapters.ledger.rows import drop_values, event_values
-from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Rejection
+from trainer_daemon.policy.events import DatasetVersion, Event, EventKind, Rejection, Source
 
 _NO_DROP = drop_values(DatasetVersion(uri="", generation="", checksum="", period=""))
 _Key = tuple[str, str]
@@ -25,7 +26,8 @@ def receive(connection: Connection, batch: Sequence[Event | Rejection], now: dat
         now: Becomes the time of record.
     """
     batch = [_without_nul(entry) for entry in batch]
-    known = _known(connection, [_event(entry).id for entry in batch])
+    before = ids_of(connection, queries.KNOWN_EVENTS, [_event(entry).id for entry in batch])
+    known = set(before)
     fresh: list[Event | Rejection] = []
     news = []
     for entry in batch:
@@ -34,6 +36,7 @@ def receive(connection: Connection, batch: Sequence[Event | Rejection], now: dat
         if news[-1]:
             fresh.append(entry)
             known.add(event_id)
+    _announce(connection, [event.id for event in map(_event, batch) if event.source is Source.PUBSUB and event.id in before])
     if fresh:
         first = connection.execute(writes.NEXT_EVENT).scalar_one()
         connection.execute(writes.ADD_EVENT, [_row(entry, now, first + at) for at, entry in enumerate(fresh)])
@@ -59,8 +62,10 @@ def _plain(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
-    return {found for some in chunks(ids) for found in connection.execute(queries.KNOWN_EVENTS, {"keys": some}).scalars()}
+def _announce(connection: Connection, ids: Sequence[str]) -> None:
+    """A listing was faster; the daemon that made it may be another one, and wait for the notification."""
+    for some in chunks(ids):
+        connection.execute(writes.ANNOUNCE_EVENTS, {"of_events": some})
 
 
 def _row(entry: Event | Rejection, now: datetime, sequence: int) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def event_values(event: Event) -> dict[str, Any]:
         "force": event.force,
         "by": event.by,
         "skip": event.skip,
+        "announced": event.source is Source.PUBSUB,
         "occurred_at": event.occurred_at,
         **(drop_values(event.drop) if event.drop else {}),
     }

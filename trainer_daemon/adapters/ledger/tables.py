@@ -72,6 +72,7 @@ events = Table(
     Column("force", Boolean, nullable=False, server_default=text("false")),
     Column("by", Text, nullable=False, server_default=""),
     Column("skip", Text, nullable=False, server_default=""),
+    Column("announced", Boolean, nullable=False, server_default=text("false")),
     Column("occurred_at", UtcDateTime, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("outcome", String(16), nullable=False, server_default="pending"),
@@ -86,7 +87,10 @@ events = Table(
     ),
     Index("ix_event_drop", "model", "uri"),
 )
-"""Everything that was received, once per id; `outcome` is `pending` until the reconciler has acted on it."""
+"""Everything that was received, once per id; `outcome` is `pending` until the reconciler has acted on it.
+
+`announced` is set when a notification has told of it, be it after a listing.
+"""
 
 drops = Table(
     "current_drop",

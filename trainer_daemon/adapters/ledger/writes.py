@@ -3,7 +3,7 @@
 What a row becomes is given as parameters named like its columns; parameters of a condition have names of their own.
 """
 
-from sqlalchemy import Double, Text, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Double, Text, and_, bindparam, func, insert, not_, or_, select, update
 
 from trainer_daemon.adapters.ledger.clock import ledger_clock
 from trainer_daemon.adapters.ledger.queries import ALIVE, word
@@ -33,6 +33,7 @@ NEXT_RUN = select(func.coalesce(func.max(runs.c.sequence), 0) + 1)
 
 CHANGE_DROP = update(drops).where(drops.c.model == _MODEL, drops.c.uri == _URI)
 
+ANNOUNCE_EVENTS = update(events).where(events.c.id.in_(_EVENTS), not_(events.c.announced)).values(announced=True)
 CLOSE_EVENT = update(events).where(events.c.id == _EVENT, events.c.outcome == word("pending"))
 _of_bytes = and_(events.c.model == _MODEL, events.c.uri == _URI, events.c.checksum == bindparam("of_checksum", type_=Text))
 QUARANTINE_EVENTS = update(events).where(_of_bytes, events.c.kind == word("drop")).values(outcome="quarantined")
