@@ -113,9 +113,9 @@ class Storyteller:
 def a_whole_past(place: Path | str) -> Storyteller:
     """A ledger in which everything has happened once: every month of 2025 has another end."""
     story = Storyteller(place)
-    story.judged(a_drop("2025-01"), "1", log_loss=0.55)
+    first = story.judged(a_drop("2025-01"), "1", log_loss=0.55)
     same = replace(a_drop("2025-01"), generation="2")
-    story.ledger.settle(story.arrives(same), outcome="duplicated", why="run for the same bytes ended PROMOTED")
+    story.ledger.settle(story.arrives(same), outcome="duplicated", why="run for the same bytes ended PROMOTED", run=first)
     story.ended(a_drop("2025-02"), RunState.QUARANTINED, "line 501 has 3 fields, the header has 5; the file seems to be cut off")
     story.judged(a_drop("2025-03"), "2", log_loss=0.50)
     story.judged(a_drop("2025-04"), "3", log_loss=0.70)

@@ -79,6 +79,9 @@ def test_operator_gets_an_equal_run_only_by_force() -> None:
     assert isinstance(planned, Settle)
     assert "--force" in planned.why
     assert isinstance(plan(pending(an_operator_event(a_drop(), force=True))), Enqueue)
+    forced = plan(pending(an_operator_event(a_drop(), force=True), same_key=run))
+    assert isinstance(forced, Settle)
+    assert forced.run == run
 
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELED])
