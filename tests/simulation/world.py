@@ -126,7 +126,9 @@ class World:
         self._read_lines(self.mail.acked[:heard])
 
     def _read_lines(self, heard: list[Message]) -> None:
-        """What is said of notifications must be true of those that had come before the step."""
+        """What is said of notifications must be true of those that had come before the step; a lost ledger forgets them."""
+        if self.tally.lost_ledgers:
+            return
         lines, self._told = self.log.calls[self._told :], len(self.log.calls)
         for invariant, facts in moments.wrong_with_warnings([line.kwargs for line in lines], heard):
             self.violate(invariant, facts)
@@ -334,5 +336,4 @@ class World:
             self.kill(number)
         self.database.empty()
         self.log.calls.clear()  # what was told of the old one can be held against nothing any more
-        self._told = 0
         self.tally.lost_ledgers += 1
