@@ -240,6 +240,15 @@ class TakesAnyLease(SimulatedLedger):
         return super().take_leases(holder, models, lease_s=lease_s, from_others=True)
 
 
+class HearsOnlyItsOwn(SimulatedLedger):
+    """Does not know which drops a notification told another daemon of."""
+
+    def announced(self, event_ids: Sequence[str]) -> frozenset[str]:
+        """None."""
+        del event_ids
+        return frozenset()
+
+
 def by_wall_clock(now: datetime, wall: datetime) -> float:
     """Count the seconds of a lease by a clock that somebody may set back."""
     del now
@@ -303,5 +312,6 @@ BUGS: tuple[Bug, ...] = (
     Bug(makers=Makers(ledger=NeverFences), breaks=frozenset({"only_holders_write"}), histories=100, replicas=2),
     Bug(makers=Makers(leases=ConfirmsAfterwards), breaks=frozenset({"only_holders_act"}), histories=100, replicas=2),
     Bug(makers=Makers(ledger=TakesAnyLease), breaks=frozenset({"one_holder_at_a_time"}), histories=20, replicas=2),
+    Bug(makers=Makers(ledger=HearsOnlyItsOwn), breaks=frozenset({"no_drop_is_missed_falsely"}), histories=20, replicas=2),
     Bug(makers=Makers(tick=by_wall_clock), breaks=frozenset({"one_holder_at_a_time"}), histories=100, replicas=2),
 )
