@@ -21,6 +21,7 @@ from trainer_daemon.policy.promotion import HIGHER_IS_BETTER
 BUILT_IN_PIPELINES = ("training", "hello")
 LEDGER_DRIVERS = {"sqlite": "sqlite3", "postgresql+psycopg": "psycopg"}
 _SQLITE = "sqlite:///"
+_OTHER_POSTGRES = re.compile(r"postgres(ql)?(\+[a-z0-9]+)?")
 _GOOGLE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _SUBSCRIPTION = re.compile(r"projects/[^/\s]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -39,7 +40,7 @@ _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 def ledger_url(value: str, info: ValidationInfo) -> str:
     """A database URL whose driver is installed; a relative SQLite path becomes absolute."""
     scheme = value.partition("://")[0]
-    if scheme.partition("+")[0] in {"postgres", "postgresql"} and scheme not in LEDGER_DRIVERS:
+    if _OTHER_POSTGRES.fullmatch(scheme) and scheme not in LEDGER_DRIVERS:
         _refuse(f"must begin with postgresql+psycopg:// instead of {scheme}://")
     driver = LEDGER_DRIVERS.get(scheme)
     if driver is None or "://" not in value:

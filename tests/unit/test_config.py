@@ -266,6 +266,22 @@ def test_passwords_are_not_told() -> None:
 @pytest.mark.parametrize(
     "url",
     [
+        "postgresql+psycopg:/?ann:hunter2@db:5432/trainer",
+        "postgresql+ann:hunter2@db://trainer",
+        "http//ann:hunter2@mlflow:5000",
+        "ann:hun\"ter:hunter2@db",
+        "sqlite:ann:hunter2@db/x",
+    ],
+)
+def test_password_is_not_told_where_what_was_to_be_a_url_is_none(url: str) -> None:
+    """Somebody has misspelt it, and shows the message around."""
+    for problem in (*problems(a_table(ledger=url)), *problems(a_table(mlflow={"tracking_uri": url}))):
+        assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "postgresql+psycopg://ann@db/x",
         "postgresql+psycopg://ann:p%40ss@db:5432/x?sslmode=verify-full&sslrootcert=/etc/ca.pem",
         "postgresql+psycopg:///x?host=/run/postgresql",
