@@ -269,7 +269,7 @@ def test_passwords_are_not_told() -> None:
         "postgresql+psycopg:/?ann:hunter2@db:5432/trainer",
         "postgresql+ann:hunter2@db://trainer",
         "http//ann:hunter2@mlflow:5000",
-        "ann:hun\"ter:hunter2@db",
+        'ann:hun"ter:hunter2@db',
         "sqlite:ann:hunter2@db/x",
     ],
 )
