@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _VALUE_LENGTH_MAX = 100
+_NAME = re.compile(r"[\w .-]{1,64}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 _NO_PORT = re.compile(r'://[^/?#"@\[]*:(?!\d*(?:[/?#"]|$))[^/?#"@]*')
 """What may be a user's name and password in a URL that was misspelt: there is no @, and after the colon no number."""
@@ -144,9 +145,9 @@ def _inside(place: _Place, rest: tuple[int | str, ...]) -> _Place:
 
 
 def _label(table: Mapping[str, Any], path: tuple[int | str, ...]) -> object:
-    """The name of a listed section, its index when it has no usable one."""
+    """The name of a listed section, its index when it has no usable one: what was to be something else may hold a secret."""
     entry: Any = table
     for step in path:
         entry = entry[step]
     name = entry.get("name") if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else path[-1]
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else path[-1]

@@ -263,6 +263,14 @@ def test_passwords_are_not_told() -> None:
     assert "hunter2" in settings.mlflow.tracking_uri
 
 
+def test_section_is_not_called_by_a_name_that_can_be_none() -> None:
+    """Somebody has pasted the URL into the wrong line."""
+    name = "https://ann:hunter2@chat.example/hook?token=hunter2"
+    told = problems(a_table(notifications=[{"name": name, "url": ""}]))
+    assert [problem.partition(" ")[0] for problem in told] == ["notifications[0].name", "notifications[0].url"]
+    assert "hunter2" not in "".join(told)
+
+
 @pytest.mark.parametrize(
     "url",
     [
