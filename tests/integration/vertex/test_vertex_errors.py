@@ -130,7 +130,7 @@ import structlog
 from google.auth.credentials import AnonymousCredentials
 from trainer_daemon.adapters.vertex import *
 from trainer_daemon.ports import RunRequest
-from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.pipelines import Pipelines
 from trainer_daemon.remote.spec import Adjustments
 assert "google.cloud.aiplatform_v1" not in sys.modules

@@ -15,7 +15,7 @@ from trainer_daemon.adapters.vertex.jobs import NewJob, VertexJob, job_id, open_
 from trainer_daemon.errors import ConfigError, TemporaryError
 from trainer_daemon.remote.admission import Admission
 from trainer_daemon.remote.errors import Refused, Unauthenticated
-from trainer_daemon.remote.runs import Task
+from trainer_daemon.remote.runs import Task, one_line
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -30,10 +30,7 @@ _MISSING = (
     'orchestrator.kind = "vertex" needs google-cloud-aiplatform, which is not installed: pip install "trainer-daemon[vertex]", '
     "or an image that is built by make image EXTRA=vertex"
 )
-_NO_CREDENTIALS = (
-    'orchestrator.kind = "vertex", but there are no application default credentials; get them: gcloud auth application-default '
-    "login, or run as a service account"
-)
+_GET_CREDENTIALS = "get them: gcloud auth application-default login, or run as a service account"
 T = TypeVar("T")
 
 
@@ -92,7 +89,7 @@ def default_credentials(host: str) -> "Credentials":
     """The application default ones; nobody's where they would travel in the clear.
 
     Raises:
-        ConfigError: There are none.
+        ConfigError: There are none, or they cannot be read.
     """
     from google import auth
     from google.auth.credentials import AnonymousCredentials
@@ -102,8 +99,10 @@ def default_credentials(host: str) -> "Credentials":
         return AnonymousCredentials()  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
     try:
         credentials, _ = auth.default(scopes=[_SCOPE])
-    except DefaultCredentialsError as exc:
-        raise ConfigError(_NO_CREDENTIALS) from exc
+    except (DefaultCredentialsError, OSError) as exc:
+        told = one_line(str(exc)).rstrip(".")
+        msg = f'orchestrator.kind = "vertex" needs application default credentials: {told}; {_GET_CREDENTIALS}'
+        raise ConfigError(msg) from exc
     return credentials  # type: ignore[no-any-return, unused-ignore]
 
 
