@@ -92,9 +92,8 @@ class VertexOrchestrator(RemoteOrchestrator[VertexJob]):
         new = self._new(request)
         job, is_adopted = self._created_or_found(new)
         if told := difference(job, new):
-            msg = (
-                f"pipeline job {job.id} exists on Vertex AI and {told}; delete it, or ask for a new run: see {self._link(job.id)}"
-            )
+            fix = f"cancel it and ask for the run again: see {self._link(job.id)}"
+            msg = f"pipeline job {job.id} exists on Vertex AI and {told}; {fix}"
             raise PermanentError(msg)
         self._watch.note(job)
         return Submission(run_id=job.id, is_adopted=is_adopted, link=self._link(job.id))
