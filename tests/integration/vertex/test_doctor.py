@@ -91,6 +91,22 @@ def test_each_trouble_has_its_fix(vertex_server: VertexServer, examined: Examine
     assert "gcloud auth application-default login" in examined()["orchestrator"].fix
 
 
+def test_account_of_the_steps_that_nobody_can_look_at_has_its_fix(vertex_server: VertexServer, examined: Examine) -> None:
+    """There is none, IAM is not enabled, or it may not be looked at; the bucket is checked all the same."""
+    vertex_server.grant(accounts=[STEPS], buckets={"artifacts": WRITE})
+    for status, reason, found, fix in (
+        (404, "", f"there is no service account {STEPS}: cannot ask", "make it: trainer-daemon setup-gcp --print"),
+        (403, "SERVICE_DISABLED", "does not permit it", "gcloud services enable iam.googleapis.com --project=demo-project"),
+        (403, "IAM_PERMISSION_DENIED", "does not permit it", "gcloud iam service-accounts add-iam-policy-binding"),
+    ):
+        vertex_server.refuse("POST /projects/-/serviceAccounts/*", status, headers={"X-Reason": reason}, times=1)
+        checks = examined()
+        assert checks["service account"].status is Status.FAILED
+        assert found in checks["service account"].found
+        assert checks["service account"].fix.startswith(fix)
+        assert checks["pipeline root"].status is Status.OK
+
+
 def test_region_that_does_not_exist_is_told(vertex_server: VertexServer, examined: Examine) -> None:
     """With the one that was meant."""
     route = LIST.replace("europe-west1", "europe-wset1")

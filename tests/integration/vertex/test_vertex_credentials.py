@@ -36,7 +36,9 @@ def test_machine_without_credentials_is_told_how_to_get_them() -> None:
     assert "default credentials were not found" in complaint()
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "was not found"), ("not json", "is not a valid json"), ("{}", "valid type")])
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "was not found"), ("not json", "is not a valid json"), ("{}", "valid type")]
+)
 @pytest.mark.usefixtures("nobody")
 def test_file_that_cannot_be_used_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, told: str

@@ -15,13 +15,19 @@ from trainer_daemon.errors import PermanentError, TemporaryError
 
 
 def test_quota_that_is_used_up_says_how_long_to_wait(site: Site) -> None:
-    """By the details of the error or by the header; it is not slept through: other models go on."""
-    for headers, wait_s in (({"X-Retry-Delay": "17.5s"}, 17.5), ({"Retry-After": "9"}, 9.0), ({}, None)):
+    """By the details of the error or by the header, a number or a date; it is not slept through: other models go on."""
+    past = "Thu, 01 Jan 2026 00:00:00 GMT"
+    for headers, wait_s in (
+        ({"X-Retry-Delay": "17.5s", "Retry-After": "9"}, 17.5),
+        ({"Retry-After": "9"}, 9.0),
+        ({"Retry-After": past}, 0.0),
+        ({}, None),
+    ):
         site.server.refuse(LIST, 429, headers=headers, times=1)
         with pytest.raises(TemporaryError, match="cannot list pipeline jobs: 429 on request of a test") as caught:
             site.connect().observe([RUN])
         assert caught.value.retry_after_s == wait_s
-    assert len(site.server.requests(LIST)) == 3
+    assert len(site.server.requests(LIST)) == 4
 
 
 def test_refusal_keeps_the_words_of_the_service(site: Site, probe: Probe) -> None:

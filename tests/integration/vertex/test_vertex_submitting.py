@@ -67,6 +67,15 @@ def test_create_that_never_arrived_is_sent_again_by_the_next_attempt(site: Site,
     assert not adapter.submit(a_request(probe)).is_adopted
 
 
+def test_create_that_is_throttled_says_how_long_to_wait_although_the_look_fails_too(site: Site, probe: Probe) -> None:
+    """What the create met counts, whatever the look whether it happened all the same meets."""
+    site.server.refuse(CREATE, 429, headers={"X-Retry-Delay": "60s"}, times=1)
+    site.server.refuse(GET, 503, times=1)
+    with pytest.raises(TemporaryError, match=f"cannot create pipeline job {RUN}: 429 on request of a test") as caught:
+        site.connect().submit(a_request(probe))
+    assert caught.value.retry_after_s == 60.0
+
+
 def test_create_that_arrives_after_its_repetition_finds_its_id_taken(site: Site, probe: Probe) -> None:
     """The client gave up; whichever of the two arrives first is the job, and the other one is refused by the service."""
     site.server.delay(CREATE, 2.0, times=1)
