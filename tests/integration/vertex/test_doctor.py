@@ -107,6 +107,18 @@ def test_account_of_the_steps_that_nobody_can_look_at_has_its_fix(vertex_server:
         assert checks["pipeline root"].status is Status.OK
 
 
+def test_pipeline_root_that_cannot_be_asked_about_is_told(vertex_server: VertexServer, examined: Examine) -> None:
+    """A bucket of somebody else's may be one that the steps write to; a service that is away is no answer."""
+    vertex_server.grant(accounts=[STEPS], buckets={"artifacts": WRITE})
+    for status, expected, found in (
+        (403, Status.WARNING, "gs://artifacts/runs exists; this account may not write there"),
+        (503, Status.FAILED, "cannot ask Cloud Storage about bucket artifacts: 503 "),
+    ):
+        vertex_server.refuse("GET /storage/v1/b/artifacts/*", status, times=1)
+        root = examined()["pipeline root"]
+        assert (root.status, root.found.startswith(found)) == (expected, True), root.found
+
+
 def test_region_that_does_not_exist_is_told(vertex_server: VertexServer, examined: Examine) -> None:
     """With the one that was meant."""
     route = LIST.replace("europe-west1", "europe-wset1")

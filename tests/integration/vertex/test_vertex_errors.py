@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from tests.emulators.vertex_server import CREATE, LIST, LOCATION, PROJECT
+from tests.integration.kubeflow.stranger import answering
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually
 from tests.integration.vertex.conftest import Site
 from trainer_daemon.adapters.vertex import VertexOrchestrator
@@ -107,6 +108,16 @@ def test_answer_that_trickles_ends(site: Site) -> None:
         finally:
             stopped.set()
             thread.join()
+
+
+def test_list_without_end_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page names another one."""
+    monkeypatch.setattr("trainer_daemon.adapters.vertex.api._PAGES_MAX", 3)
+    with (
+        answering({"": (200, "application/json", b'{"nextPageToken": "more"}')}) as host,
+        pytest.raises(TemporaryError, match="the list of pipeline jobs does not end after 3 pages"),
+    ):
+        site.api(host=host).open_jobs()
 
 
 def test_connection_that_was_closed_meanwhile_is_opened_again(site: Site) -> None:
