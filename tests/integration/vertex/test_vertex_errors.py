@@ -6,13 +6,15 @@ import threading
 from functools import partial
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from tests.emulators.vertex_server import CREATE, LIST, LOCATION, PROJECT
 from tests.integration.kubeflow.stranger import answering
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually
 from tests.integration.vertex.conftest import Site
-from trainer_daemon.adapters.vertex import VertexOrchestrator
+from trainer_daemon.adapters.vertex import Connection, VertexApi, VertexOrchestrator
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.telemetry.logging import quiet_log
 
 
 def test_quota_that_is_used_up_says_how_long_to_wait(site: Site) -> None:
@@ -110,14 +112,27 @@ def test_answer_that_trickles_ends(site: Site) -> None:
             thread.join()
 
 
-def test_list_without_end_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def told_by(page: bytes) -> str:
+    """What is said of a page of a list, by whoever it is."""
+    with answering({"": (200, "application/json", page)}) as host:
+        nobody = AnonymousCredentials()  # type: ignore[no-untyped-call, unused-ignore]
+        api = VertexApi(Connection(project=PROJECT, location=LOCATION, host=host), nobody, log=quiet_log())
+        with pytest.raises(TemporaryError) as caught:
+            api.open_jobs()
+    return str(caught.value)
+
+
+def test_job_that_lacks_what_every_job_has_is_none() -> None:
+    """One without a beginning would be over its time, and be ended."""
+    for job in (b'{"name": "projects/1/locations/l/pipelineJobs/x"}', b'{"createTime": "2026-01-01T00:00:00Z"}'):
+        told = told_by(b'{"pipelineJobs": [' + job + b"]}")
+        assert told.endswith("is no pipeline job: it lacks name or createTime; is orchestrator.location right?")
+
+
+def test_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every page names another one."""
     monkeypatch.setattr("trainer_daemon.adapters.vertex.api._PAGES_MAX", 3)
-    with (
-        answering({"": (200, "application/json", b'{"nextPageToken": "more"}')}) as host,
-        pytest.raises(TemporaryError, match="the list of pipeline jobs does not end after 3 pages"),
-    ):
-        site.api(host=host).open_jobs()
+    assert told_by(b'{"nextPageToken": "more"}') == "the list of pipeline jobs does not end after 3 pages"
 
 
 def test_connection_that_was_closed_meanwhile_is_opened_again(site: Site) -> None:

@@ -67,15 +67,6 @@ def test_create_that_never_arrived_is_sent_again_by_the_next_attempt(site: Site,
     assert not adapter.submit(a_request(probe)).is_adopted
 
 
-def test_create_that_is_throttled_says_how_long_to_wait_although_the_look_fails_too(site: Site, probe: Probe) -> None:
-    """What the create met counts, whatever the look whether it happened all the same meets."""
-    site.server.refuse(CREATE, 429, headers={"X-Retry-Delay": "60s"}, times=1)
-    site.server.refuse(GET, 503, times=1)
-    with pytest.raises(TemporaryError, match=f"cannot create pipeline job {RUN}: 429 on request of a test") as caught:
-        site.connect().submit(a_request(probe))
-    assert caught.value.retry_after_s == 60.0
-
-
 def test_create_that_arrives_after_its_repetition_finds_its_id_taken(site: Site, probe: Probe) -> None:
     """The client gave up; whichever of the two arrives first is the job, and the other one is refused by the service."""
     site.server.delay(CREATE, 2.0, times=1)
@@ -178,4 +169,9 @@ def test_trouble_of_the_service_passes(site: Site, probe: Probe) -> None:
     site.server.refuse(CREATE, 503, times=1)
     with pytest.raises(TemporaryError, match="cannot create pipeline job other: 503 on request of a test"):
         site.connect().submit(a_request(probe, name="other"))
+    site.server.refuse(CREATE, 429, headers={"X-Retry-Delay": "60s"}, times=1)
+    site.server.refuse(GET, 503, times=1)  # the look whether it happened all the same says less than the create
+    with pytest.raises(TemporaryError, match="cannot create pipeline job other: 429 on request of a test") as caught:
+        site.connect().submit(a_request(probe, name="other"))
+    assert caught.value.retry_after_s == 60.0
     assert [job.name for job in site.api().open_jobs()] == [RUN]

@@ -255,12 +255,15 @@ def _job(made: Any) -> VertexJob:  # noqa: ANN401 - as above
     from google.cloud.aiplatform_v1.types import PipelineState
 
     raw = type(made).pb(made)
-    identity = raw.name.rpartition("/")[2]
+    identity, created_at = raw.name.rpartition("/")[2], _moment(raw, "create_time")
+    if not identity or created_at is None:
+        msg = "an answer of Vertex AI is no pipeline job: it lacks name or createTime; is orchestrator.location right?"
+        raise TemporaryError(msg)
     return VertexJob(
         id=identity,
         name=raw.display_name or identity,
         state=state_name(_enum_name(PipelineState, raw.state)),
-        created_at=_moment(raw, "create_time") or datetime.fromtimestamp(0, UTC),
+        created_at=created_at,
         finished_at=_moment(raw, "end_time"),
         changed_at=_moment(raw, "update_time"),
         error=raw.error.message,
