@@ -74,7 +74,7 @@ def test_each_trouble_has_its_fix(vertex_server: VertexServer, examined: Examine
     assert (account.status, root.status) == (Status.FAILED, Status.FAILED)
     assert account.fix.startswith(f"gcloud iam service-accounts add-iam-policy-binding {STEPS} --project=demo-project ")
     assert root.found == "there is no bucket artifacts"
-    assert root.fix.startswith("gcloud storage buckets create gs://artifacts --location=europe-west1")
+    assert root.fix.startswith("gcloud storage buckets create gs://artifacts --project=demo-project --location=europe-west1 ")
     vertex_server.grant(accounts=[STEPS], buckets={"artifacts": []})
     root = examined()["pipeline root"]
     assert (root.status, f"--member=serviceAccount:{STEPS} --role=roles/storage.objectUser" in root.fix) == (Status.WARNING, True)

@@ -94,7 +94,8 @@ class _Checks:
         bucket = root.removeprefix("gs://").partition("/")[0]
         missing = missing_permissions(bucket, _WRITE, timeout_s=_STORAGE_S)
         if missing is None:
-            return failed(f"there is no bucket {bucket}", gcloud.line(gcloud.create_bucket(bucket, self._settings.location)))
+            make = gcloud.create_bucket(bucket, self._settings.location, f"--project={self._settings.project}")
+            return failed(f"there is no bucket {bucket}", gcloud.line(make))
         if not missing:
             return ok(f"{root} is writable")
         account = self._settings.service_account
