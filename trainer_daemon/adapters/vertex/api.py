@@ -24,7 +24,7 @@ PAGE_SIZE = 100
 _PAGES_MAX = 500
 _IAM, _ACT_AS = "https://iam.googleapis.com", "iam.serviceAccounts.actAs"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_READ_MASK = "name,display_name,state,create_time,start_time,end_time,update_time,labels"
+_READ_MASK = "name,display_name,state,create_time,end_time,update_time"
 """Of listed jobs: without it each comes with its pipeline, a hundred kilobytes."""
 _MISSING = (
     'orchestrator.kind = "vertex" needs google-cloud-aiplatform, which is not installed: pip install "trainer-daemon[vertex]", '
