@@ -23,6 +23,7 @@ from trainer_daemon.config_problems import explain
 from trainer_daemon.config_promotion import PromotionSettings
 from trainer_daemon.config_section import Section
 from trainer_daemon.config_sources import overridden, read_toml, slug
+from trainer_daemon.config_training import TrainingSettings, training_problems
 from trainer_daemon.errors import ConfigError
 from trainer_daemon.policy.text import plain
 
@@ -32,7 +33,6 @@ Range = Annotated[
     AfterValidator(values.ordered),
     Field(strict=False),
 ]
-Hyperparameter = Annotated[Any, AfterValidator(values.hyperparameter)]
 
 
 class LogSettings(Section):
@@ -75,24 +75,6 @@ class MlflowSettings(Section):
         """The page of a model version; empty when there is no server to show it."""
         base = self.ui_url or values.public_address(self.tracking_uri)
         return f"{base}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base and version else ""
-
-
-class TrainingSettings(Section):
-    """How a model is trained."""
-
-    estimator: Literal["auto", "logistic_regression", "random_forest", "hist_gradient_boosting"] = Field(
-        "auto", description="`auto` chooses by cross-validated log loss on the training rows."
-    )
-    hyperparameters: Annotated[
-        Mapping[str, Hyperparameter],
-        Allowed("a table of scikit-learn parameters"),
-    ] = Field({}, description="Parameters of the estimator, by scikit-learn's names.")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Of everything random: the same drop and seed give the same model.")
-    pipeline: Annotated[
-        str,
-        Allowed(f"{values.choices(values.BUILT_IN_PIPELINES)}, or the path of a compiled pipeline"),
-        AfterValidator(values.pipeline_name),
-    ] = Field("training", description="What runs for a drop; a compiled pipeline of your own may replace the built-in one.")
 
 
 class ModelSettings(Section):
@@ -286,6 +268,7 @@ def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, fold
         *_emulators(settings, environ),
         *orchestrator_problems(settings.orchestrator, environ),
         *notification_problems(settings.notifications, environ),
+        *(problem for model in settings.models for problem in training_problems(model.name, model.training)),
     )
     if problems:
         raise ConfigError(*problems)
