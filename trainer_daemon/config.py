@@ -107,7 +107,11 @@ class ModelSettings(Section):
         description="Names of the drops; `{period}` matches `2025_03` and `2025-03`, and `.csv` also `.csv.gz` and `.tar.gz`.",
     )
     target: str = Field("Churn", min_length=1, description="The column to predict, whatever its case or place.")
-    entity_column: str = Field("", description="The customer's id: rows of one customer are held out together, in every month.")
+    entity_column: str = Field(
+        "",
+        description="The customer's id: rows of one customer are held out together, in every month. When it "
+        "becomes another column, no candidate can be compared with the champion of before: `promote --force` begins anew.",
+    )
     id_columns: Annotated[tuple[str, ...], Allowed("a list of column names"), Field(strict=False)] = Field(
         (), description="Further columns that identify a row and must not be learned from."
     )
@@ -115,7 +119,11 @@ class ModelSettings(Section):
         "", description="The target's value that means churn, when it is none of 1, yes and true."
     )
     holdout_ratio: FiniteFloat = Field(
-        0.2, ge=0.05, le=0.5, description="Share of the customers that no model is ever trained on."
+        0.2,
+        ge=0.05,
+        le=0.5,
+        description="Share of the customers that no model is ever trained on. When it "
+        "changes, candidates are judged by those that neither they nor the champion were trained on.",
     )
     window_months: int = Field(1, ge=1, le=36, description="How many of the newest drops are trained on together.")
     backlog: Literal["every", "newest"] = Field(
