@@ -46,7 +46,10 @@ class PromotionSettings(Section):
         "than an equal one in its place, would stay. From some thousands on, 0.95 is a good choice.",
     )
     thresholds: ByMetric = Field(
-        {"roc_auc": 0.6}, description="Absolute bounds, also for a first model: a minimum, or a maximum where lower is better."
+        {"roc_auc": 0.6},
+        description="Absolute bounds, also for a first model: a minimum, or a maximum where lower is better. Near what your "
+        "models usually reach, it also refuses a month whose labels are wrong; with a hundred held-out rows, about one of twenty "
+        "such months reaches a ROC-AUC of 0.6 by chance.",
     )
     max_loss: ByMetric = Field({"roc_auc": 0.05}, description="Guards: other metrics that may not get worse by more.")
     max_slice_loss: ByMetric = Field(
