@@ -2,36 +2,36 @@
 
 import gc
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from pipelines.steps.boundary import bound_threads
 
-_LOADING = ("pipelines.steps.load_and_preprocess_data",)
-_SCORING = ("pipelines.steps.evaluate_model", "pipelines.tracking", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store")
-_MODULES: Mapping[str, Sequence[str]] = {
-    "training": (*_LOADING, "pipelines.steps.train_model", *_SCORING, "pipelines.steps.register_model", "mlflow.models"),
-    "evaluation": (*_LOADING, *_SCORING, "pipelines.steps.evaluate_version"),
+_STEP = re.compile(r"pipelines\.steps\.\w+")
+_TRACKING = ("pipelines.tracking", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store")
+_WHEN_AT_WORK: Mapping[str, Sequence[str]] = {
+    "pipelines.steps.evaluate_model": _TRACKING,
+    "pipelines.steps.evaluate_version": _TRACKING,
+    "pipelines.steps.register_model": (*_TRACKING, "mlflow.models"),
+    "pipelines.steps.predict": _TRACKING,
 }
-"""By pipeline, in the order in which its steps need them; a pipeline of one step gains nothing."""
+"""What a step imports only when it comes to it."""
 
 
-def preload(pipeline: str) -> Iterator[str]:
-    """Import module after module; between two the caller may do something else.
+def preload(compiled: str) -> None:
+    """Import what the steps that a pipeline names need.
 
     A module that cannot be imported ends it: the step that needs the module will say so.
 
     Args:
-        pipeline: Name of the pipeline; of one that is not known nothing is imported.
-
-    Returns:
-        The names of the modules, each after its import.
+        compiled: Text of the compiled pipeline; of one that names no step of this package nothing is imported.
     """
     bound_threads()
-    for name in _MODULES.get(pipeline, ()):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            return
-        yield name
+    try:
+        for step in sorted(set(_STEP.findall(compiled))):
+            for name in (step, *_WHEN_AT_WORK.get(step, ())):
+                importlib.import_module(name)
+    except Exception:  # noqa: BLE001 - whatever a module raises, it raises once more where a person sees it
+        return
     gc.collect()
     gc.freeze()  # what was imported is never garbage; looking at it would also copy the memory that the steps share

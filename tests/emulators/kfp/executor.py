@@ -1,4 +1,4 @@
-"""Entry point of the process that executes one run: `python -m tests.emulators.kfp.executor FOLDER LOCK CACHE`.
+"""The process that executes one run, forked from `python -m tests.emulators.kfp.executor`.
 
 It leads its own session, holds the run's lock, and outlives the server, as a workflow outlives the API server of a cluster.
 Nothing here talks to the server: what happens is written to files in the run's folder.
@@ -7,7 +7,6 @@ Nothing here talks to the server: what happens is written to files in the run's 
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,12 +15,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.emulators.kfp.run_files import EVENTS, SPEC
+from tests.emulators.kfp.run_files import CACHE, EVENTS, SPEC
 from trainer_daemon.adapters.local import runner
 from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder
 from trainer_daemon.adapters.local.run_log import RunLog
-from trainer_daemon.adapters.local.step_server import StepServer, fork_server
+from trainer_daemon.adapters.local.run_server import serve
+from trainer_daemon.adapters.local.step_server import StepServer, fork_step_server
 from trainer_daemon.policy.observations import Phase
 
 
@@ -83,18 +83,21 @@ class Recorder:
         os.write(self._descriptor, (json.dumps(event | {"time": time.time()}) + "\n").encode())
 
 
-def main() -> None:
-    """Execute the run, write its result."""
-    folder, lock, cache = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
-    os.set_inheritable(lock, False)  # noqa: FBT003 - an orphaned step must not look like a live run
+def lead(folder: RunFolder, lock: int) -> None:
+    """Execute the run, write its result.
+
+    Args:
+        folder: Of the run.
+        lock: Descriptor that holds its lock.
+    """
     folder.record_pid(os.getpid())
-    runner.import_kfp()
-    server = fork_server(folder.mark, not_for_steps=(lock,))
+    os.chdir(folder.path)
+    server = fork_step_server(folder.mark, not_for_steps=(lock,))
     log = RunLog(folder.log)
     runner.redirect_output(log)
     signal.signal(signal.SIGTERM, partial(_stop, log))
     try:
-        _execute(folder, cache, server)
+        _execute(folder, server)
     except BaseException as error:
         folder.conclude(Result(phase=Phase.FAILED, reason=log.failure(error)))
         raise
@@ -110,23 +113,23 @@ def _stop(log: RunLog, number: int, _frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _execute(folder: RunFolder, cache: Path, server: StepServer) -> None:
+def _execute(folder: RunFolder, server: StepServer) -> None:
     runner.mark_environment(folder)
     from kfp import local
     from kfp.local import pipeline_orchestrator
 
     work = folder.work()
-    ForkedSteps(server, work.pipeline).install()
+    ForkedSteps(server).install()
     Recorder(folder.path / EVENTS).watch()
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder.artifacts),
         workspace_root=str(folder.scratch / "workspace"),  # kfp deletes it after the pipeline
         enable_caching=True,  # for the tasks whose spec asks for it
-        cache_root=str(cache),
+        cache_root=str(folder.path.parents[1] / CACHE),
     )
     pipeline_orchestrator.run_local_pipeline(pipeline_spec=runner.read_spec(folder.path / SPEC), arguments=dict(work.parameters))
 
 
 if __name__ == "__main__":
-    main()
+    serve(lead)

@@ -4,8 +4,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -16,10 +15,12 @@ import psutil
 from tests.emulators.kfp.run_files import EVENTS, SPEC
 from trainer_daemon.adapters.local import processes
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
-from trainer_daemon.adapters.local.standby import child_environment
+from trainer_daemon.adapters.local.standby import Standby
 
 _ROOT = Path(__file__).resolve().parents[3]
 _END_S = 10.0
+_IDLE_S = 30.0
+_LOOK_AGAIN_S = 0.01
 
 
 class Stage(Enum):
@@ -39,8 +40,11 @@ class Executors:
 
     def __init__(self, folder: Path) -> None:
         self._runs = folder.resolve() / "runs"
-        self._cache = folder.resolve() / "cache"
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        # this tree, wherever another one may be installed
+        paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+        self._standby = Standby(
+            os.environ | {"PYTHONPATH": paths}, idle_s=_IDLE_S, is_busy=lambda: False, entry_point="tests.emulators.kfp.executor"
+        )
 
     def start(self, name: str, spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
         """Execute a run."""
@@ -52,13 +56,12 @@ class Executors:
             (folder.path / SPEC).write_text(json.dumps(spec))
             pipeline = spec["pipelineInfo"]["name"]
             folder.prepare(Work(name=name, pipeline=pipeline, compiled=SPEC, parameters=parameters, timeout_s=0.0))
-            self._children[name] = self._spawn(folder, lock)
+            os.close(self._standby.start(folder, lock))
         finally:
             os.close(lock)
 
     def look(self, name: str) -> Result | Stage:
         """How a run ended, or where it is."""
-        self._reap(name)
         folder = self.folder(name)
         if not folder.was_requested():
             return Stage.NEW
@@ -74,12 +77,13 @@ class Executors:
 
     def end(self, name: str) -> None:
         """SIGKILL for whatever is left of a run."""
-        folder, leader = self.folder(name), self._leader(name)
-        if leader is not None:
-            processes.end_group(leader)
+        folder, deadline = self.folder(name), time.monotonic() + _END_S
+        while folder.is_locked() and time.monotonic() < deadline:  # its process may have been asked for and not be there yet
+            if (leader := self._leader(name)) is not None:
+                processes.end_group(leader)
+            time.sleep(_LOOK_AGAIN_S)
         if folder.was_requested():
             processes.end_steps(folder.path, folder.mark, within_s=_END_S)
-        self._reap(name)
 
     def forget(self, name: str) -> None:
         """Remove a run's files."""
@@ -87,6 +91,7 @@ class Executors:
 
     def end_all(self) -> None:
         """End every run, of this server or an earlier one."""
+        self._standby.close()
         for path in self._runs.glob("*"):
             if RunFolder(path).is_locked():
                 self.end(path.name)
@@ -95,26 +100,6 @@ class Executors:
         """The files of a run."""
         return RunFolder(self._runs / name)
 
-    def _spawn(self, folder: RunFolder, lock: int) -> "subprocess.Popen[bytes]":
-        # this tree, wherever another one may be installed
-        paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
-        with folder.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tests.emulators.kfp.executor", folder.path, str(lock), self._cache],
-                cwd=folder.path,
-                env=child_environment(os.environ | {"PYTHONPATH": paths}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[lock],
-                start_new_session=True,
-            )
-
     def _leader(self, name: str) -> psutil.Process | None:
         folder = self.folder(name)
         return processes.leader_of(folder.lock, folder.pid())
-
-    def _reap(self, name: str) -> None:
-        child = self._children.get(name)
-        if child is not None and child.poll() is not None:
-            del self._children[name]

@@ -1,4 +1,6 @@
-"""The names of the files that the server and the process that executes a run share, beside those of `RunFolder`."""
+"""The names of the files that the server and the process that executes a run share, besides those of `RunFolder`."""
 
+CACHE = "cache"
+"""A folder beside the runs'."""
 EVENTS = "events.jsonl"
 SPEC = "pipeline.json"

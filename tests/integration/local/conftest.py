@@ -38,9 +38,9 @@ def make(workspace: Path, compiled: Path) -> Iterator[Make]:
     yield _make
     for adapter in made:
         adapter.close()
-        for process in adapter._own.values():
-            process.kill()  # only what a failing test has left
-    eventually(lambda: all(process.poll() is not None for adapter in made for process in adapter._own.values()))
+    for process in alive_in(workspace):
+        process.kill()  # only what a failing test has left
+    eventually(lambda: all(code.done() for adapter in made for code in adapter._own.values()))
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ def test_step_that_outlives_whoever_started_it_is_ended(make: Make, probe: Probe
     adapter = make()
     adapter.submit(a_request(probe, action="sleep stubbornly", seconds=60))
     orphan = probe.started()
-    leader = adapter._own[RUN]
-    leader.send_signal(signal.SIGSTOP)
-    for server in psutil.Process(leader.pid).children():
+    leader = _leader(adapter)
+    leader.suspend()
+    for server in leader.children():
         server.kill()
     _kill_leader(adapter)
     assert psutil.pid_exists(orphan)
@@ -112,7 +112,7 @@ def test_hung_run_is_ended_by_the_look(make: Make, probe: Probe) -> None:
     adapter = make(clock=lambda: now[0], grace_s=0.5)
     adapter.submit(a_request(probe, action="sleep", seconds=60, timeout_s=50))
     step = probe.started()
-    os.kill(adapter._own[RUN].pid, signal.SIGSTOP)
+    _leader(adapter).suspend()
     now[0] = 64.0
     assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
     now[0] = 66.0
@@ -125,11 +125,9 @@ def test_hung_run_is_ended_by_the_look(make: Make, probe: Probe) -> None:
 
 @pytest.mark.parametrize("survives", [True, False])
 def test_run_on_its_way_to_the_child_is_live(*, survives: bool, make: Make, probe: Probe) -> None:
-    """While the child has not yet taken the run nobody else can; when the child dies before it has, the run is free again."""
+    """While the server has not yet taken the run nobody else can; when it dies before it has, the run is free again."""
     adapter, other = make(), make()
-    adapter.warm()
-    waiting = adapter._standby._waiting
-    assert waiting is not None
+    waiting = adapter._standby._open()
     os.kill(waiting.process.pid, signal.SIGSTOP)
     adapter.submit(a_request(probe))
     other.submit(a_request(probe))
@@ -145,12 +143,10 @@ def test_run_on_its_way_to_the_child_is_live(*, survives: bool, make: Make, prob
     assert len(probe.seen()) == 1
 
 
-def test_killed_waiting_child_is_replaced(make: Make, probe: Probe) -> None:
-    """A run does not suffer when the waiting child was killed meanwhile."""
+def test_killed_server_is_replaced(make: Make, probe: Probe) -> None:
+    """A run does not suffer when the process it is to be forked from was killed meanwhile."""
     adapter = make()
-    adapter.warm()
-    waiting = adapter._standby._waiting
-    assert waiting is not None
+    waiting = adapter._standby._open()
     waiting.process.kill()
     waiting.process.wait()
     adapter.submit(a_request(probe))
@@ -197,9 +193,15 @@ def _stranger(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
 
 def _kill_leader(adapter: LocalOrchestrator) -> None:
     """Kill the run's process alone, as the kernel does when memory runs out."""
-    process = adapter._own[RUN]
-    process.kill()
-    process.wait()
+    _leader(adapter).kill()
+    adapter._own[RUN].result(timeout=10)
+
+
+def _leader(adapter: LocalOrchestrator) -> psutil.Process:
+    """The run's process."""
+    leader = adapter._leader(adapter._folder(RUN))
+    assert leader is not None
+    return leader
 
 
 def _runners_of(pid: int) -> list[psutil.Process]:

@@ -1,7 +1,9 @@
 import os
 import queue
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.local.traces import Make
@@ -99,23 +101,37 @@ def test_unwritable_workspace_is_temporary(tmp_path: Path, make: Make, probe: Pr
         make(workspace=tmp_path / "file").submit(a_request(probe))
 
 
-def test_waiting_child_takes_the_next_run(make: Make, probe: Probe) -> None:
-    """The child that was warmed up executes the run."""
+def test_runs_are_forked_from_one_process(make: Make, probe: Probe) -> None:
+    """What a run imports is there already for the next one; each is a session of its own."""
     adapter = make()
-    adapter.warm()
-    waiting = adapter._standby._waiting
-    assert waiting is not None
+    for number in ("1", "2"):
+        adapter.submit(a_request(probe, name=RUN + number, action="sleep", seconds=0.5))
+    server = adapter._standby._server
+    assert server is not None
+    eventually(lambda: len(probe.seen()) == 2)
+    assert {os.getsid(int(step["pid"])) for step in probe.seen()} == {
+        child.pid for child in psutil.Process(server.process.pid).children()
+    }
+    assert [outcome(adapter, RUN + number).phase for number in ("1", "2")] == [Phase.SUCCEEDED] * 2
+
+
+def test_runs_need_not_be_forked(make: Make, probe: Probe) -> None:
+    """Where libraries do not survive a fork, each run is a new interpreter, and its death is told all the same."""
+    adapter = make(forks=False)
     adapter.submit(a_request(probe))
-    assert adapter._own[RUN].pid == waiting.process.pid
     assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
+    adapter.submit(a_request(probe, name=RUN + "-2", action="sleep", seconds=60))
+    folder = adapter._folder(RUN + "-2")
+    eventually(lambda: adapter._leader(folder) is not None)
+    os.kill(folder.pid() or 0, signal.SIGKILL)
+    assert outcome(adapter, RUN + "-2").reason.startswith("killed by signal 9 (SIGKILL)")
 
 
 def test_idle_daemon_has_no_child(make: Make, probe: Probe) -> None:
-    """One waits from the first look at a run on; some seconds after the last run it is let go, not before the run has ended."""
+    """Some seconds after the last run the process that they are forked from is let go, not before the run has ended."""
     adapter = make(idle_s=0.3)
     adapter.submit(a_request(probe, action="sleep", seconds=1.0))
-    assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
-    waiting = adapter._standby._waiting
+    waiting = adapter._standby._server
     assert waiting is not None
     assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
     assert waiting.process.poll() is None, "it stays while a run is executed"

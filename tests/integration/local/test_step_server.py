@@ -12,28 +12,28 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="steps are forke
 RUNNER = """
 import json, os, sys, time
 from pathlib import Path
+from pipelines.preloading import preload
 from trainer_daemon.adapters.local import runner
 from trainer_daemon.adapters.local.forked_steps import ForkedSteps
-from trainer_daemon.adapters.local.step_server import fork_server
+from trainer_daemon.adapters.local.step_server import fork_step_server
 
-mark, pipeline, *bodies = sys.argv[1:]
+mark, compiled, *bodies = sys.argv[1:]
 secret = os.open(mark + ".lock", os.O_RDWR | os.O_CREAT)
 runner.import_kfp()
-server = fork_server(Path(mark), not_for_steps=(secret,))
-steps = ForkedSteps(server, pipeline)
+preload(compiled)
+server = fork_step_server(Path(mark), not_for_steps=(secret,))
+steps = ForkedSteps(server)
 arguments = ["--executor_input", json.dumps({"outputs": {"outputFile": mark + ".out"}}), "--function_to_execute", "component"]
 for body in bodies:
     source = "import glob, json, os, sys, threading, time\\ndef component() -> None:\\n    " + body + "\\n"
-    while (code := steps.run(source, arguments, environment={"MARK": mark})) and pipeline != "probe":
-        pass  # again, until the server has imported what the step asks for
-    print("code", code, flush=True)
+    print("code", steps.run(source, arguments, environment={"MARK": mark}), flush=True)
 server.close()
 """
 
 
-def _run(mark: Path, *bodies: str, pipeline: str = "probe") -> str:
+def _run(mark: Path, *bodies: str, compiled: str = "") -> str:
     """What a runner prints that executes steps with these bodies, one after the other."""
-    command = [sys.executable, "-c", RUNNER, str(mark), pipeline, *bodies]
+    command = [sys.executable, "-c", RUNNER, str(mark), compiled, *bodies]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
@@ -64,17 +64,16 @@ def test_step_holds_the_mark_and_no_descriptor_of_the_runner(tmp_path: Path) -> 
     assert _said(printed) == [[True, False]]
 
 
-def test_later_steps_find_the_libraries_imported(tmp_path: Path) -> None:
-    """While the first step works, the server imports for those that follow, and starts no thread doing so."""
+def test_steps_find_the_libraries_imported(tmp_path: Path) -> None:
+    """What a pipeline's steps need is imported by name, and no thread is started doing so."""
     names = "[name in sys.modules for name in ('pandas', 'sklearn.ensemble', 'mlflow.store.tracking.sqlalchemy_store')]"
     # jemalloc, which pyarrow brings along, makes its one ready for a fork and starts another one in the child
     of_jemalloc = "(open(name).read() == 'jemalloc_bg_thd\\n' for name in glob.glob(f'/proc/{os.getppid()}/task/*/comm'))"
     threads = f"sum(not is_its for is_its in {of_jemalloc})"
-    printed = _run(
-        tmp_path / "steps",
-        f"print('said', json.dumps({names}))",
-        f"assert all({names})",
-        f"print('said', json.dumps([*{names}, {threads}]))",
-        pipeline="training",
-    )
-    assert _said(printed) == [[True, False, False], [True, True, True, 1]]
+    said = f"print('said', json.dumps([*{names}, {threads}]))"
+    steps = "from pipelines.steps.evaluate_model import evaluate_model"
+    assert _said(_run(tmp_path / "steps", said)) == [[False, False, False, 1]]
+    assert _said(_run(tmp_path / "steps", said, compiled=f"from pipelines.steps.absent import a; {steps}")) == [
+        [False, False, False, 1]
+    ]
+    assert _said(_run(tmp_path / "steps", said, compiled=steps)) == [[True, True, True, 1]]

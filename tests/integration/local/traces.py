@@ -12,12 +12,13 @@ Make = Callable[..., LocalOrchestrator]
 
 
 def alive_in(workspace: Path) -> list[psutil.Process]:
-    """Steps of runs in the workspace."""
-    return [process for process in psutil.process_iter() if _mark(process).startswith(str(workspace))]
+    """Runs and steps in the workspace, and what they have started."""
+    return [process for process in psutil.process_iter() if _is_in(process, str(workspace))]
 
 
-def _mark(process: psutil.Process) -> str:
+def _is_in(process: psutil.Process, workspace: str) -> bool:
     try:
-        return str(process.environ().get(MARKER, ""))
+        named = [str(process.environ().get(MARKER, "")), *(file.path for file in process.open_files())]
     except psutil.Error:
-        return ""
+        return False
+    return any(name.startswith(workspace) for name in named)

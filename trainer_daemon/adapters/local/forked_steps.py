@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainer_daemon.adapters.local.fork_server import read_code
 from trainer_daemon.adapters.local.step_server import StepRequest, StepServer
 
 _SHELL = ["sh", "-ec"]
 _SCRIPT_START = "program_path=$(mktemp -d)"
-_CODE_BYTES_MAX = 16
 
 
 class ForkedSteps:
@@ -18,12 +18,10 @@ class ForkedSteps:
 
     Args:
         server: Forks the steps.
-        pipeline: That is being executed.
     """
 
-    def __init__(self, server: StepServer, pipeline: str) -> None:
+    def __init__(self, server: StepServer) -> None:
         self._server = server
-        self._pipeline = pipeline
 
     def install(self) -> None:
         """Have `kfp.local` start the steps of this process this way; commands of another form are left to it."""
@@ -53,7 +51,6 @@ class ForkedSteps:
             component, request = Path(folder) / "ephemeral_component.py", Path(folder) / "request.json"
             component.write_text(source, encoding="utf-8")
             StepRequest(
-                pipeline=self._pipeline,
                 source=str(component),
                 arguments=arguments,
                 environment={**os.environ, "_KFP_RUNTIME": "true", **environment},
@@ -74,8 +71,8 @@ class ForkedSteps:
             for line in lines:
                 print(line, end="")  # noqa: T201 - what a step prints is the run's log
         print()  # noqa: T201 - sets the end of a step apart
-        with open(told, encoding="ascii") as code:  # noqa: PTH123 - a pipe
-            return int(code.read(_CODE_BYTES_MAX) or -signal.SIGKILL)
+        code = read_code(told)
+        return -signal.SIGKILL if code is None else code
 
 
 def is_component(full_command: Sequence[str]) -> bool:

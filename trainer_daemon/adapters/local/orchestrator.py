@@ -8,12 +8,12 @@ The crash argument. Everything that is known of a run is in its folder, so a res
 first one saw.
 
 * The lock is a `flock`. It belongs to the open file, not to a process: `submit` takes it, writes the request, sends the
-  descriptor to the child over a socket and closes its own. From before the request exists until the child is gone there is
-  no instant at which nobody holds it, whoever is killed when: a message in flight holds it too, and goes when its receiver
-  does. Process ids are reused, locks are not.
+  descriptor over a socket to the server that forks the child, and closes its own. From before the request exists until the
+  child is gone there is no instant at which nobody holds it, whoever is killed when: a message in flight holds it too, and
+  goes when its receiver does. Process ids are reused, locks are not.
 * Two submits of one name: one gets the lock; the other finds it taken, or finds the result, and adopts.
 * The daemon dies: the child leads its own session and goes on. The child dies: the lock falls free without a result. The daemon
-  whose child it was knows the exit code and says FAILED, any other says VANISHED. Both first kill the steps that were left
+  that started it is told the exit code and says FAILED, any other says VANISHED. Both first kill the steps that were left
   behind, so that no step of a dead run still registers a model while the run is repeated. Steps do not inherit the lock: an
   orphaned step is not a live run, and would hold back its own repetition.
 * A result is renamed into place by whoever holds the lock, once, and is the end of the run: no later look sees anything else.
@@ -27,19 +27,20 @@ first one saw.
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from trainer_daemon.adapters.local import processes
+from trainer_daemon.adapters.local.fork_server import FORKS, read_code
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
 from trainer_daemon.adapters.local.run_log import StepReader
-from trainer_daemon.adapters.local.standby import Runner, Standby
+from trainer_daemon.adapters.local.standby import Standby
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Observation, Phase
 from trainer_daemon.ports import RunRequest, Submission
@@ -58,8 +59,8 @@ class LocalOrchestrator:
     Args:
         workspace: Where the runs' folders are; made when missing.
         compiled: Maps `RunRequest.pipeline` to the path of a compiled pipeline.
-        environment: Of the children.
-        idle_s: How long a warm child waits for the next run once there is none.
+        forks: Whether children are forked; otherwise each is a new interpreter.
+        idle_s: How long the server that runs are forked from waits for the next one once there is none.
         grace_s: How long a run that is to end may take before it is killed.
         on_end: Called with a run's name on a thread of its own when a run that this object started ends.
         clock: Seconds, monotonic; measures how long a run has been seen running.
@@ -70,7 +71,7 @@ class LocalOrchestrator:
         *,
         workspace: Path,
         compiled: Callable[[str], Path],
-        environment: Mapping[str, str] = os.environ,
+        forks: bool = FORKS,
         idle_s: float = 30.0,
         grace_s: float = 6.0,
         on_end: Callable[[str], None] | None = None,
@@ -81,11 +82,11 @@ class LocalOrchestrator:
         self._grace_s = grace_s
         self._on_end = on_end
         self._clock = clock
-        self._own: dict[str, subprocess.Popen[bytes]] = {}
+        self._own: dict[str, Future[int | None]] = {}
         self._first_seen: dict[str, float] = {}
         self._ending: set[str] = set()
         self._steps: dict[str, StepReader] = {}
-        self._standby = Standby(environment, idle_s=idle_s, is_busy=self._is_busy)
+        self._standby = Standby(os.environ, idle_s=idle_s, is_busy=self._is_busy, forks=forks)
 
     def submit(self, request: RunRequest) -> Submission:
         """Start the run unless it is running or has ended; what a killed one left is ended first.
@@ -126,13 +127,8 @@ class LocalOrchestrator:
     def archive(self, name: str) -> None:
         """Nothing to do: there is no list that it would stand in."""
 
-    def warm(self) -> None:
-        """A run will probably be submitted soon: have a child ready for it."""
-        with _as_temporary("start a child process"):
-            self._standby.warm()
-
     def close(self) -> None:
-        """Let the waiting child go; running pipelines go on."""
+        """Let the server go; running pipelines go on."""
         self._standby.close()
 
     def _folder(self, name: str) -> RunFolder:
@@ -174,30 +170,15 @@ class LocalOrchestrator:
         except (TypeError, ValueError) as exc:
             msg = f"the parameters of run {work.name} cannot be written as JSON: {exc}"
             raise PermanentError(msg) from exc
-        runner = self._hand_over(folder, lock)
-        self._own[folder.name] = runner.process
+        told = self._standby.start(folder, lock)
+        code: Future[int | None] = Future()
+        self._own[folder.name] = code
         self._first_seen[folder.name] = self._clock()
-        threading.Thread(target=self._reap, args=(folder.name, runner.process), name=f"reap-{folder.name}", daemon=True).start()
+        threading.Thread(target=self._reap, args=(folder.name, told, code), name=f"reap-{folder.name}", daemon=True).start()
         return True
 
-    def _hand_over(self, folder: RunFolder, lock: int) -> Runner:
-        for _ in range(2):  # the waiting child may have been killed while it waited; a new one has not
-            runner = self._standby.take()
-            try:
-                folder.record_pid(runner.process.pid)
-                runner.hand_over(folder, lock)
-            except ConnectionError:
-                runner.dismiss()
-            except OSError:
-                runner.dismiss()
-                raise
-            else:
-                return runner
-        msg = "the child process for a run ends at once; try `python -m trainer_daemon.adapters.local.runner` by hand"
-        raise TemporaryError(msg)
-
-    def _reap(self, name: str, process: "subprocess.Popen[bytes]") -> None:
-        process.wait()
+    def _reap(self, name: str, told: int, code: "Future[int | None]") -> None:
+        code.set_result(read_code(told))
         if self._on_end is not None:
             self._on_end(name)
 
@@ -211,13 +192,11 @@ class LocalOrchestrator:
             return self._ended(name, result)
         if folder.was_requested():
             self._end_steps(folder)
-        if (process := self._own.get(name)) is not None:
-            return Observation(name=name, phase=Phase.FAILED, run_id=name, reason=_death(process, folder))
+        if name in self._own and (reason := _death(self._own[name], folder)):
+            return Observation(name=name, phase=Phase.FAILED, run_id=name, reason=reason)
         return Observation(name=name, phase=Phase.VANISHED)
 
     def _running(self, folder: RunFolder) -> Observation:
-        if folder.name in self._own:
-            self._standby.warm()  # not in `submit`, so that its caller writes down first that the run is under way
         first_seen = self._first_seen.setdefault(folder.name, self._clock())
         if folder.name not in self._ending and folder.was_requested():
             timeout_s = folder.work().timeout_s
@@ -273,7 +252,7 @@ class LocalOrchestrator:
             raise TemporaryError(msg)
 
     def _is_busy(self) -> bool:
-        return any(process.poll() is None for process in tuple(self._own.values()))
+        return any(not code.done() for code in tuple(self._own.values()))
 
 
 def _claim_patiently(folder: RunFolder) -> int | None:
@@ -293,13 +272,15 @@ def _stop(leader: psutil.Process, number: signal.Signals) -> None:
         leader.send_signal(number)
 
 
-def _death(process: "subprocess.Popen[bytes]", folder: RunFolder) -> str:
-    """Say how a child ended that left no result; its lock is free, so it is ending or gone."""
+def _death(told: "Future[int | None]", folder: RunFolder) -> str:
+    """Say how a child ended that left no result; its lock is free, so it is ending or gone. Empty when nobody knows."""
     try:
-        code = process.wait(timeout=_REAP_S_MAX)
-    except subprocess.TimeoutExpired as exc:
-        msg = f"process {process.pid} of run {folder.name} gave up its lock and does not end; look at it by hand"
+        code = told.result(timeout=_REAP_S_MAX)
+    except TimeoutError as exc:
+        msg = f"process {folder.pid()} of run {folder.name} gave up its lock and does not end; look at it by hand"
         raise TemporaryError(msg) from exc
+    if code is None:
+        return ""
     if code == -signal.SIGKILL:
         return "killed by signal 9 (SIGKILL): probably memory ran out; give the machine more or the pipeline less data"
     if code < 0:

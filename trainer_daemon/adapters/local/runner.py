@@ -1,7 +1,7 @@
-"""Entry point of the child that executes one run: import kfp, wait for a run on standard input, execute it, write its result.
+"""The child that executes one run and writes its result.
 
-It ends by itself when standard input closes before a run has come: so a waiting child dies with the daemon. Once it has a run
-it belongs to nobody: it leads its own session, holds the run's lock and outlives the daemon.
+It belongs to nobody: it leads its own session, holds the run's lock and outlives the daemon. Where processes are not forked,
+`python -m trainer_daemon.adapters.local.runner FOLDER LOCK` is its entry point.
 """
 
 import contextlib
@@ -9,8 +9,8 @@ import importlib
 import os
 import shutil
 import signal
-import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -20,17 +20,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from trainer_daemon.adapters.local.fork_server import FORKS
 from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work, prune_artifacts
 from trainer_daemon.adapters.local.run_log import RunLog
-from trainer_daemon.adapters.local.step_server import fork_server
+from trainer_daemon.adapters.local.step_server import fork_step_server
 from trainer_daemon.policy.observations import Phase
 
 STEP_GRACE_S = 2.0
-_PATH_MAX_BYTES = 64 * 1024
 _AFTERMATH_S = 0.5
-_FORKS_STEPS = sys.platform == "linux"
-"""Elsewhere a library may not survive a fork; there `kfp.local` starts steps its own way."""
 
 
 class Ending:
@@ -104,20 +102,6 @@ def import_kfp() -> None:
     importlib.import_module("yaml")
 
 
-def receive() -> tuple[RunFolder, int] | None:
-    """Wait for a run.
-
-    Returns:
-        Its folder and the descriptor that holds its lock; None when nobody will send one any more.
-    """
-    with socket.socket(fileno=os.dup(0)) as channel:
-        message, descriptors, _, _ = socket.recv_fds(channel, _PATH_MAX_BYTES, 1)
-    if not message or not descriptors:
-        return None
-    os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - the lock is the leader's: an orphaned step must not look like a live run
-    return RunFolder(Path(os.fsdecode(message))), descriptors[0]
-
-
 def redirect_output(log: RunLog) -> None:
     """Let everything that this process and its children print go to the run's log."""
     os.dup2(log.fileno(), 1)
@@ -135,6 +119,7 @@ def mark_environment(folder: RunFolder) -> None:
     """
     folder.scratch.mkdir(exist_ok=True)
     os.environ.update(TRAINER_RUN=folder.name, TRAINER_RUN_FOLDER=str(folder.path), TMPDIR=str(folder.scratch))
+    tempfile.tempdir = None  # may have been read from the environment before
     executable = Path(sys.executable)
     if (executable.parent / "python3").exists():
         os.environ["PATH"] = os.pathsep.join([str(executable.parent), os.environ.get("PATH", os.defpath)])
@@ -185,18 +170,15 @@ def arguments(spec: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:  # no
     return given
 
 
-def main() -> None:
-    """Import, wait, execute, conclude."""
-    broken: ImportError | None = None
-    try:
-        import_kfp()
-    except ImportError as error:
-        broken = error  # told in the result of the run that is to come, where a person looks
-    received = receive()
-    if received is None:
-        return
-    folder, lock = received  # held until this process ends
-    server = fork_server(folder.mark, not_for_steps=(lock,)) if _FORKS_STEPS else None
+def lead(folder: RunFolder, lock: int) -> None:
+    """Execute a run, write its result.
+
+    Args:
+        folder: Of the run.
+        lock: Descriptor that holds its lock until this process ends.
+    """
+    folder.record_pid(os.getpid())
+    server = fork_step_server(folder.mark, not_for_steps=(lock,)) if FORKS else None
     log = RunLog(folder.log)
     redirect_output(log)
     with Ending(folder, log) as ending:
@@ -204,11 +186,10 @@ def main() -> None:
         work = folder.work()
         _start_timer(ending, work.timeout_s)
         log.write(f"run {work.name} of pipeline {work.pipeline}\n")
+        import_kfp()
         mark_environment(folder)
-        if broken is not None:
-            raise broken
         if server is not None:
-            ForkedSteps(server, work.pipeline).install()
+            ForkedSteps(server).install()
         execute(folder, work)
     with contextlib.suppress(OSError):  # housekeeping, which the next run does as well
         prune_artifacts(folder.path.parent)
@@ -223,4 +204,4 @@ def _start_timer(ending: Ending, after_s: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    lead(RunFolder(Path(sys.argv[1])), int(sys.argv[2]))

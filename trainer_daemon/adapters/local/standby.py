@@ -1,30 +1,33 @@
-"""The child that waits for the next run with kfp imported, so that a run starts without paying for the import."""
+"""Starts the child of each run: forked from a server that waits a while for the next one, so that imports are paid for once."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from trainer_daemon.adapters.local.fork_server import FORKS, a_channel, ask_to_fork
 from trainer_daemon.adapters.local.run_folder import RunFolder
+from trainer_daemon.errors import TemporaryError
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_END_S_MAX = 1.0
 
 
-class Runner:
-    """One child process, which executes the one run it is handed.
+class RunServer:
+    """The process, as those who have runs executed see it.
 
     Args:
-        environment: Of the child and of the steps it will start.
+        environment: Of the process, of runs and of steps.
+        entry_point: Its module.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._channel, theirs = socket.socketpair()
+    def __init__(self, environment: Mapping[str, str], entry_point: str) -> None:
+        self._channel, theirs = a_channel()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "trainer_daemon.adapters.local.runner"],
+                [sys.executable, "-m", entry_point],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -32,87 +35,142 @@ class Runner:
                 env=environment,
             )
 
-    def hand_over(self, folder: RunFolder, lock: int) -> None:
-        """Give it the run and, with the descriptor, the lock; the caller's own may be closed afterwards.
+    def start(self, folder: RunFolder, lock: int) -> int:
+        """Have a run executed.
+
+        Args:
+            folder: Of the run, which was prepared.
+            lock: Descriptor that holds the run's lock; the caller's own may be closed afterwards.
+
+        Returns:
+            Descriptor for `read_code`.
 
         Raises:
-            OSError: The child is no more.
+            OSError: The process is no more.
         """
-        with self._channel:
-            socket.send_fds(self._channel, [os.fsencode(folder.path)], [lock])
+        return ask_to_fork(self._channel, os.fsencode(folder.path), lock)
 
-    def dismiss(self) -> None:
-        """There is no run for it: it ends."""
+    def close(self) -> None:
+        """There are no more runs: it ends when it has begun the last one."""
         self._channel.close()
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=1)
-            return
-        self.process.kill()
-        self.process.wait()
+            self.process.wait(_END_S_MAX)
 
 
 class Standby:
-    """Keeps at most one runner waiting, and none once nothing was to do for a while.
+    """Keeps one server, and none once nothing was to do for a while.
 
     Args:
         environment: Of the children.
-        idle_s: A waiting runner is let go after so long without work.
-        is_busy: Whether a run is being executed; then the next one may well follow, and the waiting runner stays.
+        idle_s: The server is let go after so long without work.
+        is_busy: Whether a run is being executed; then the next one may well follow, and the server stays.
+        entry_point: Of the server.
+        forks: Whether there is a server at all; otherwise each child is a new interpreter.
     """
 
-    def __init__(self, environment: Mapping[str, str], *, idle_s: float, is_busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        idle_s: float,
+        is_busy: Callable[[], bool],
+        entry_point: str = "trainer_daemon.adapters.local.run_server",
+        forks: bool = FORKS,
+    ) -> None:
         self._environment = child_environment(environment)
         self._idle_s = idle_s
         self._is_busy = is_busy
+        self._entry_point = entry_point
+        self._forks = forks
         self._lock = threading.Lock()
-        self._waiting: Runner | None = None
+        self._server: RunServer | None = None
         self._timer: threading.Timer | None = None
-        self._closed = False
 
-    def take(self) -> Runner:
-        """The waiting runner, which may have died while it waited, or a new one."""
-        with self._lock:
-            runner, self._waiting = self._waiting, None
-        return runner or Runner(self._environment)
+    def start(self, folder: RunFolder, lock: int) -> int:
+        """Start the child that executes a run.
 
-    def warm(self) -> None:
-        """See to it that a runner waits."""
+        Args:
+            folder: Of the run, which was prepared.
+            lock: Descriptor that holds the run's lock; the caller's own may be closed afterwards.
+
+        Returns:
+            Descriptor for `read_code`.
+
+        Raises:
+            OSError: There can be no further process.
+            TemporaryError: The server ends at once.
+        """
+        if not self._forks:
+            return _spawn(folder, lock, self._environment)
         with self._lock:
-            if self._waiting is None and not self._closed:
-                self._waiting = Runner(self._environment)
-                self._arm()
+            for _ in range(2):  # the server may have been killed while it waited; a new one has not
+                server = self._open()
+                try:
+                    return server.start(folder, lock)
+                except ConnectionError:
+                    self._let_go()
+        msg = (
+            "the process that runs are forked from ends at once; try `python -m trainer_daemon.adapters.local.run_server` by hand"
+        )
+        raise TemporaryError(msg)
 
     def close(self) -> None:
-        """Let the waiting runner go, and have none any more."""
+        """Let the server go."""
         with self._lock:
-            self._closed = True
-        self._let_go()
+            self._let_go()
+
+    def _open(self) -> RunServer:
+        if self._server is None:
+            self._server = RunServer(self._environment, self._entry_point)
+            self._arm()
+        return self._server
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         self._timer = threading.Timer(self._idle_s, self._expire)
         self._timer.daemon = True
         self._timer.start()
 
     def _expire(self) -> None:
-        if not self._is_busy():
-            self._let_go()
-            return
         with self._lock:
-            if not self._closed:
+            if threading.current_thread() is not self._timer:
+                return
+            if self._is_busy():
                 self._arm()
+            else:
+                self._let_go()
 
     def _let_go(self) -> None:
-        with self._lock:
-            runner, self._waiting = self._waiting, None
-            if self._timer is not None:
-                self._timer.cancel()
-        if runner is not None:
-            runner.dismiss()
+        server, self._server = self._server, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if server is not None:
+            server.close()
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What children get: lines as they are printed, and threads for half of the cores, so that the machine stays usable."""
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     return dict.fromkeys(_THREAD_LIMITS, threads) | dict(environment) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _spawn(folder: RunFolder, lock: int, environment: Mapping[str, str]) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer_daemon.adapters.local.runner", folder.path, str(lock)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[lock],
+        start_new_session=True,
+        env=environment,
+    )
+    code, told = os.pipe()
+    threading.Thread(target=_tell_end, args=(process, told), name=f"wait-{folder.name}", daemon=True).start()
+    return code
+
+
+def _tell_end(process: "subprocess.Popen[bytes]", told: int) -> None:
+    code = str(process.wait())
+    with suppress(BrokenPipeError):
+        os.write(told, code.encode("ascii"))
+    os.close(told)

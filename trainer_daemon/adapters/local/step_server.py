@@ -1,31 +1,26 @@
-"""Forks the steps of one run from a process that has imported their libraries once.
+"""Forks the steps of one run from a process that has their libraries imported.
 
 `kfp.local` starts every step as a new interpreter, which spends most of a small run on importing scikit-learn and MLflow, four
 times over. Here the runner forks a server before it has any thread, and for each step hands it the request and the pipe that the
-step prints to; the server forks a process that executes the component as the new interpreter would have. While the first step
-is at work, the server imports what the later ones need.
+step prints to; the server forks a process that executes the component as the new interpreter would have.
 
-The server has no threads, so that nothing is forked in the middle of anything, and does not hold the run's lock. When the runner
-is gone it ends, and its steps with it. It has the run's mark open, and so has every step: a file that nobody else opens.
+The server does not hold the run's lock. When the runner is gone it ends, and its steps with it. It has the run's mark open, and
+so has every step: a file that nobody else opens.
 """
 
 import atexit
 import json
 import logging
 import os
-import selectors
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.preloading import preload
-
-_PATH_MAX_BYTES = 64 * 1024
-_DONE = object()
+from trainer_daemon.adapters.local.fork_server import ForkServer, a_channel, ask_to_fork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +28,11 @@ class StepRequest:
     """What a step is to execute.
 
     Attributes:
-        pipeline: That it is a step of.
         source: Path of the component's Python text.
         arguments: Of KFP's executor.
         environment: Added to the server's own.
     """
 
-    pipeline: str
     source: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -91,20 +84,12 @@ class StepServer:
             output: Descriptor that the step prints to.
 
         Returns:
-            Descriptor from which the step's exit code can be read, as text, once it has ended; nothing if the server died.
+            Descriptor for `read_code`.
 
         Raises:
             OSError: The server is no more.
         """
-        code, told = os.pipe()
-        try:
-            socket.send_fds(self._channel, [os.fsencode(request)], [output, told])
-        except OSError:
-            os.close(code)
-            raise
-        finally:
-            os.close(told)
-        return code
+        return ask_to_fork(self._channel, os.fsencode(request), output)
 
     def close(self) -> None:
         """End the server, and wait until it is gone."""
@@ -113,7 +98,7 @@ class StepServer:
             os.waitpid(self._pid, 0)
 
 
-def fork_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
+def fork_step_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
     """Fork the server from this process, which must have one thread only.
 
     Args:
@@ -127,7 +112,7 @@ def fork_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
         OSError: There can be no further process or file.
         SystemExit: In a step whose work is done. Nobody may catch it, nor what a component raises.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = a_channel()
     held = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     pid = os.fork()
     if pid:
@@ -137,21 +122,16 @@ def fork_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
     ours.close()
     for descriptor in not_for_steps:
         os.close(descriptor)
-    step = _Serving(theirs).until_step()
+    server = ForkServer(theirs)
+    step = server.until_forked()
     if step is None:
+        for child in server.children:
+            os.kill(child, signal.SIGKILL)
         os._exit(0)
     ending = _Ending()
-    step.request.execute(step.output)
+    StepRequest.read(Path(os.fsdecode(step.message))).execute(step.descriptor)
     ending.code = 0
     sys.exit()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Forked:
-    """What a process that was just forked is to do."""
-
-    request: StepRequest
-    output: int
 
 
 class _Ending:
@@ -168,85 +148,3 @@ class _Ending:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(self.code)
-
-
-class _Serving:
-    """The server's loop: fork on request, tell how steps ended, import while there is nothing else to do.
-
-    Args:
-        channel: From the runner.
-    """
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._steps: dict[int, int] = {}
-        self._preloading: Iterator[object] | None = None
-        self._has_begun = False
-        self._ended, self._wake = os.pipe()
-        for descriptor in (self._ended, self._wake):
-            os.set_blocking(descriptor, False)
-        signal.signal(signal.SIGCHLD, _woken)
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-
-    def until_step(self) -> _Forked | None:
-        """Serve until the runner is gone; returns earlier in each step, which is a process of its own then."""
-        with selectors.DefaultSelector() as events:
-            events.register(self._channel, selectors.EVENT_READ)
-            events.register(self._ended, selectors.EVENT_READ)
-            while True:
-                ready = {key.fd for key, _ in events.select(timeout=None if self._preloading is None else 0)}
-                if self._ended in ready:
-                    os.read(self._ended, 1024)
-                    self._tell_ends()
-                if self._channel.fileno() in ready:
-                    message, descriptors, _, _ = socket.recv_fds(self._channel, _PATH_MAX_BYTES, 2)
-                    if not message:
-                        self._end_steps()
-                        return None
-                    if (forked := self._fork(Path(os.fsdecode(message)), *descriptors)) is not None:
-                        return forked
-                if self._preloading is not None and not ready and next(self._preloading, _DONE) is _DONE:
-                    self._preloading = None
-
-    def _fork(self, path: Path, output: int, told: int) -> _Forked | None:
-        request = StepRequest.read(path)
-        if not self._has_begun:
-            self._begin(request)
-        pid = os.fork()
-        if not pid:
-            self._become_step(told)
-            return _Forked(request=request, output=output)
-        os.close(output)
-        self._steps[pid] = told
-        return None
-
-    def _begin(self, first: StepRequest) -> None:
-        """Import what the first step needs, which would otherwise import it beside us; the rest while it is at work."""
-        self._has_begun = True
-        os.environ.update(first.environment)  # limits threads, which the libraries read when they are imported
-        self._preloading = preload(first.pipeline)
-        next(self._preloading, None)
-
-    def _become_step(self, told: int) -> None:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (told, self._ended, self._wake, *self._steps.values()):
-            os.close(descriptor)
-        self._channel.close()
-
-    def _tell_ends(self) -> None:
-        for pid, told in tuple(self._steps.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self._steps[pid]
-                with suppress(BrokenPipeError):
-                    os.write(told, str(os.waitstatus_to_exitcode(status)).encode("ascii"))
-                os.close(told)
-
-    def _end_steps(self) -> None:
-        for pid in self._steps:
-            os.kill(pid, signal.SIGKILL)  # ours until we wait for it: the id cannot be another's
-
-
-def _woken(_number: int, _frame: object) -> None:
-    """A child ended: the wake-up descriptor says so; without a handler nobody would write to it."""
