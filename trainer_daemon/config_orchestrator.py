@@ -115,6 +115,13 @@ class OrchestratorSettings(Section):
     request_timeout_s: Annotated[FiniteFloat, _REMOTE] = Field(
         30.0, ge=1, le=600, description="A call of the API that takes longer counts as failed and is repeated."
     )
+    look_interval_s: Annotated[FiniteFloat, _REMOTE] = Field(
+        2.0,
+        ge=0.1,
+        le=30,
+        description="After a run has changed, the runs are listed so soon again; while nothing happens ever more rarely, at "
+        "last twice a minute.",
+    )
     experiment: Annotated[str, _KUBEFLOW] = Field(
         "trainer-daemon", min_length=1, description="The experiment that runs are put into; made when missing."
     )

@@ -15,6 +15,7 @@ from trainer_daemon.config_orchestrator import SERVICE_ACCOUNT_TOKEN, Orchestrat
 from trainer_daemon.disk_room import RoomMindingOrchestrator
 from trainer_daemon.ports import Orchestrator
 from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.watch import LOOK_S_MAX
 
 if TYPE_CHECKING:
     from trainer_daemon.adapters.kubeflow import Connection, Credentials, Login
@@ -132,7 +133,8 @@ def _pipelines(settings: OrchestratorSettings, around: Surroundings) -> "Pipelin
 
 
 def _habits(settings: OrchestratorSettings) -> Habits:
-    return Habits(run_timeout_s=settings.run_timeout_s, link=settings.run_link)
+    look_s = (settings.look_interval_s, LOOK_S_MAX)
+    return Habits(run_timeout_s=settings.run_timeout_s, link=settings.run_link, look_s=look_s)
 
 
 def kubeflow_connection(settings: OrchestratorSettings) -> "Connection":

@@ -22,7 +22,7 @@ PATIENCE_S = 15.0
 """After so long without its notification the daemon calls a drop missed."""
 SLACK_S = 30.0
 """How much later than it should something may happen on a busy machine."""
-CHECK_EVERY = 10
+CHECK_EVERY = 20
 _AGAIN_S = 0.3
 
 

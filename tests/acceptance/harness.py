@@ -42,6 +42,8 @@ class Workspace:
     model: dict[str, Any] = field(default_factory=dict)
     top: str = ""
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _read: int = 0
+    _lines: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.drops.mkdir(parents=True, exist_ok=True)
@@ -104,9 +106,16 @@ class Workspace:
         return model
 
     def events(self) -> list[dict[str, Any]]:
-        """Every log line that was written completely."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        """Every log line that was written completely; only what is new is read."""
+        if self.log.exists():
+            with self.log.open("rb") as log:
+                log.seek(self._read)
+                complete, newline, _ = log.read().rpartition(b"\n")
+            self._read += len(complete) + len(newline)
+            lines = complete.decode("utf-8").splitlines()
+            # a line that a kill cut off is continued by the next daemon's first one
+            self._lines += [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return list(self._lines)
 
     def logged(self, name: str) -> list[dict[str, Any]]:
         """Log lines of one event."""

@@ -50,7 +50,7 @@ class Storm:
             half = len(batch) if victim == self.away else len(batch) // 2
             self._upload(batch[:half])
             self._keep_pace(number * len(months) // len(self.victims) - number - _BEHIND)
-            pause(moments.uniform(0.1, 3.0))
+            pause(moments.uniform(0.05, 1.5))
             self.parts[victim].kill()
             pause(moments.uniform(0.0, 1.0))
             self._upload(batch[half:])

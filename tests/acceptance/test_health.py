@@ -93,7 +93,7 @@ def test_services_that_are_elsewhere_are_asked(
     sections = [
         f'[http]\nlisten = "{address}"',
         f'[mlflow]\ntracking_uri = "http://{nobody}"',
-        f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp_server.host}"\nimage = "trainer:1"',
+        f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp_server.host}"\nimage = "trainer:1"\nlook_interval_s = 0.3',
     ]
     bucket, subscription = f"gs://{google_cloud.bucket}/in", google_cloud.subscription
     workspace = make_workspace(top="\n".join(sections), bucket=bucket, subscription=subscription)

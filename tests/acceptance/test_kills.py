@@ -85,6 +85,7 @@ def test_kills_beside_servers(
         f'ledger = "{postgres.url()}"',
         f'[mlflow]\ntracking_uri = "{mlflow_server.uri}"\ncall_timeout_s = 15',
         f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp_server.host}"\nimage = "trainer:1"\nrequest_timeout_s = 10',
+        "look_interval_s = 0.3",
     ]
     bucket = {"bucket": f"gs://{google_cloud.bucket}/in", "subscription": google_cloud.subscription}
     workspace = light_workspace("registering", top="\n".join(sections), attempts_max=50, listing_interval_s=5.0, **bucket)
@@ -96,7 +97,7 @@ def test_kills_beside_servers(
         "ledger": Part(kill=postgres.kill, start=postgres.start),
         "mlflow": Part(kill=mlflow_server.kill, start=mlflow_server.launch),
     }
-    victims = ["daemon", "ledger", "kfp", "pubsub", "ledger", "gcs", "mlflow", "daemon", "kfp", "ledger", "pubsub", "daemon"]
+    victims = ["daemon", "ledger", "kfp", "pubsub", "gcs", "mlflow", "daemon", "kfp", "ledger", "pubsub"]
     workspace.start()
     wait_until(lambda: workspace.logged("stream_opened"), "the stream opens", PATIENCE_S)
     storm = Storm(

@@ -19,7 +19,14 @@ PATIENCE_S = 270.0
 
 def on_kubeflow(make_workspace: MakeWorkspace, server: KfpServer, **orchestrator: object) -> Workspace:
     """A workspace whose runs are executed by the server, with a fast model."""
-    keys = {"kind": "kubeflow", "host": server.host, "image": "trainer:1", "ui_url": "https://kf.example", **orchestrator}
+    keys = {
+        "kind": "kubeflow",
+        "host": server.host,
+        "image": "trainer:1",
+        "look_interval_s": 0.3,
+        "ui_url": "https://kf.example",
+        **orchestrator,
+    }
     top = "[orchestrator]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     return make_workspace(top=top, training={"estimator": "logistic_regression"})
 

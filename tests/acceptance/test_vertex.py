@@ -22,6 +22,7 @@ def on_vertex(make_workspace: MakeWorkspace, server: VertexServer, **orchestrato
         "location": LOCATION,
         "pipeline_root": "gs://artifacts/runs",
         "image": "trainer:1",
+        "look_interval_s": 0.3,
         **orchestrator,
     }
     top = "[orchestrator]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())

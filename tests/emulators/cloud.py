@@ -1,8 +1,9 @@
 """Buckets and notifications wired together: an upload by the real client causes the real notification."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
+
+from google.cloud import storage
 
 from tests.emulators.gcs import GcsServer
 from tests.emulators.pubsub.rates import Rates
@@ -28,6 +29,7 @@ class GoogleCloud:
     def __init__(self, folder: Path, rates: Rates | None = None) -> None:
         self.pubsub = PubSubServer(folder, rates)
         self.gcs = GcsServer(folder, pubsub=self.pubsub, topic=TOPIC)
+        self._storage: storage.Client | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -36,7 +38,7 @@ class GoogleCloud:
 
     def start(self) -> None:
         """Start both servers; creates topic, subscription and bucket. The clients must be pointed here."""
-        from google.cloud import pubsub_v1, storage
+        from google.cloud import pubsub_v1
 
         self.pubsub.start()
         publisher = pubsub_v1.PublisherClient()
@@ -44,8 +46,8 @@ class GoogleCloud:
         publisher.transport.close()
         self.subscribe()
         self.gcs.start()
-        with closing(storage.Client()) as client:
-            client.create_bucket(BUCKET)
+        self._storage = storage.Client()
+        self._storage.create_bucket(BUCKET)
 
     def subscribe(self) -> None:
         """Create the subscription."""
@@ -63,16 +65,16 @@ class GoogleCloud:
 
     def stop(self) -> None:
         """End both servers."""
+        if self._storage is not None:
+            self._storage.close()
         self.gcs.stop()
         self.pubsub.stop()
 
     def upload(self, name: str, data: str | bytes) -> int:
         """Upload an object; returns its generation."""
-        from google.cloud import storage
-
-        with closing(storage.Client()) as client:
-            blob = client.bucket(BUCKET).blob(name)
-            blob.upload_from_string(data)
+        assert self._storage is not None, "it was not started"
+        blob = self._storage.bucket(BUCKET).blob(name)
+        blob.upload_from_string(data)
         generation: int = blob.generation
         return generation
 

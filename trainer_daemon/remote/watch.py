@@ -1,8 +1,8 @@
 """One look at all open runs, shared by every model: who asks in between is answered from it.
 
-How often is decided here: two seconds after a run or one of its tasks changed, then ever more rarely up to half a minute. A look
-is one list call per page of open runs; a run that was open and is not listed any more has ended, and is asked for by its name. So
-nothing is ever said to have vanished because a list left it out.
+How often is decided here: two seconds, or what is configured, after a run or one of its tasks changed, then ever more rarely up
+to half a minute. A look is one list call per page of open runs; a run that was open and is not listed any more has ended, and is
+asked for by its name. So nothing is ever said to have vanished because a list left it out.
 """
 
 import threading

@@ -127,7 +127,9 @@ def test_hung_run_is_ended_by_the_look(make: Make, probe: Probe) -> None:
 def test_run_on_its_way_to_the_child_is_live(*, survives: bool, make: Make, probe: Probe) -> None:
     """While the server has not yet taken the run nobody else can; when it dies before it has, the run is free again."""
     adapter, other = make(), make()
-    waiting = adapter._standby._open()
+    adapter.warm()
+    waiting = adapter._standby._server
+    assert waiting is not None
     os.kill(waiting.process.pid, signal.SIGSTOP)
     adapter.submit(a_request(probe))
     other.submit(a_request(probe))
@@ -146,7 +148,9 @@ def test_run_on_its_way_to_the_child_is_live(*, survives: bool, make: Make, prob
 def test_killed_server_is_replaced(make: Make, probe: Probe) -> None:
     """A run does not suffer when the process it is to be forked from was killed meanwhile."""
     adapter = make()
-    waiting = adapter._standby._open()
+    adapter.warm()
+    waiting = adapter._standby._server
+    assert waiting is not None
     waiting.process.kill()
     waiting.process.wait()
     adapter.submit(a_request(probe))

@@ -127,6 +127,11 @@ class LocalOrchestrator:
     def archive(self, name: str) -> None:
         """Nothing to do: there is no list that it would stand in."""
 
+    def warm(self) -> None:
+        """A run will probably be submitted soon: have the server ready for it."""
+        with _as_temporary("start a child process"):
+            self._standby.warm()
+
     def close(self) -> None:
         """Let the server go; running pipelines go on."""
         self._standby.close()

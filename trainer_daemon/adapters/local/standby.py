@@ -114,6 +114,12 @@ class Standby:
         )
         raise TemporaryError(msg)
 
+    def warm(self) -> None:
+        """See to it that the server is there."""
+        with self._lock:
+            if self._forks:
+                self._open()
+
     def close(self) -> None:
         """Let the server go."""
         with self._lock:
