@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,22 @@ UNSURE = "confidence[log_loss]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Year:
-    """A workspace whose daemon has decided twelve months, and what MLflow says of each."""
+    """A workspace whose daemon has decided twelve months.
+
+    Attributes:
+        periods: By version.
+        decisions: By period, as MLflow has them.
+    """
 
     workspace: Workspace
     registry: RegistryView
-    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    periods: dict[str, str]
+    decisions: dict[str, dict[str, Any]]
+
+    @property
+    def promoted(self) -> list[str]:
+        """Months whose candidate became champion."""
+        return [period for period in MONTHS if self.decisions[period]["verdict"] == "promote"]
 
     def failed(self, period: str) -> list[str]:
         """Names of the rules that a month failed."""
@@ -80,7 +91,7 @@ def decided(workspace: Workspace) -> Year:
     registry = look(workspace.root)
     periods = {run["model_version"]: run["period"] for run in workspace.status()["runs"]}
     decisions = {periods[version]: json.loads(tags["trainer.decision"]) for version, tags in registry.versions.items()}
-    return Year(workspace=workspace, registry=registry, decisions=decisions)
+    return Year(workspace=workspace, registry=registry, periods=periods, decisions=decisions)
 
 
 @pytest.mark.timeout(600)
@@ -106,8 +117,8 @@ def require_every_decision_explained(year: Year) -> None:
         assert all(rule["sentence"] for rule in decision["rules"])
         assert (decision["verdict"] == "reject") == bool(year.failed(period))
         assert period in (SHUFFLED, LEAKED) or year.registry.metrics[period]["roc_auc"] > 0.75
-    promoted = [period for period in MONTHS if year.decisions[period]["verdict"] == "promote"]
-    assert (promoted[0], len(promoted)) == (MONTHS[0], 2), "one later month has so much more to learn from that it is sure"
+    assert year.promoted[0] == MONTHS[0]
+    assert len(year.promoted) == 2, "one later month has so much more to learn from that it is sure to be better"
     unsure = [period for period in MONTHS if UNSURE in year.failed(period)]
     assert len(unsure) >= 6, "otherwise the customers do not change, so that hardly anybody can be sure to be better"
     for version, card in year.registry.cards.items():
@@ -158,15 +169,14 @@ def require_report_as_in_mlflow(year: Year) -> None:
 
 def require_rollback(year: Year) -> None:
     """The champion before is champion again, the history says why, and the run of who had to go cannot bring it back."""
-    (first, _), (second, _) = year.champions()
+    first, second = year.promoted
     told = said(year.workspace, "rollback", "--reason", "scores are off", "--by", "ann")
     assert "cannot become champion again by itself" in told
     said(year.workspace, "trigger", "--period", second)
     assert year.workspace.run_until_idle() == 0
     assert year.champions() == [(first, "promoted"), (second, "promoted"), (first, "rollback")]
     registry = look(year.workspace.root)
-    periods = {version: period for period, version in versions_of(year.workspace).items()}
-    assert {name: periods[version] for name, version in registry.aliases.items()} == {
+    assert {name: year.periods[version] for name, version in registry.aliases.items()} == {
         "champion": first,
         "previous-champion": second,
         "candidate": MONTHS[-1],
@@ -174,8 +184,3 @@ def require_rollback(year: Year) -> None:
     assert "rolled back by ann: scores are off" in registry.versions[registry.aliases["previous-champion"]]["trainer.rolled_back"]
     (settled,) = year.workspace.logged("event_duplicated")
     assert "ended REJECTED" in settled["reason"]
-
-
-def versions_of(workspace: Workspace) -> dict[str, str]:
-    """The version of every period."""
-    return {run["period"]: run["model_version"] for run in workspace.status()["runs"]}
