@@ -3,34 +3,41 @@
 import gc
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.steps.boundary import bound_threads
 
 _STEP = re.compile(r"pipelines\.steps\.\w+")
 _TRACKING = ("pipelines.tracking", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store")
 _WHEN_AT_WORK: Mapping[str, Sequence[str]] = {
+    "pipelines.steps.load_and_preprocess_data": (),
+    "pipelines.steps.train_model": (),
     "pipelines.steps.evaluate_model": _TRACKING,
     "pipelines.steps.evaluate_version": _TRACKING,
     "pipelines.steps.register_model": (*_TRACKING, "mlflow.models"),
     "pipelines.steps.predict": _TRACKING,
 }
-"""What a step imports only when it comes to it."""
+"""The steps, in the order in which they follow one another, and what each imports only when it comes to it."""
 
 
-def preload(compiled: str) -> None:
-    """Import what the steps that a pipeline names need.
+def preload(compiled: str) -> Iterator[str]:
+    """Import what the steps that a pipeline names need, module after module; between two the caller may do something else.
 
     A module that cannot be imported ends it: the step that needs the module will say so.
 
     Args:
         compiled: Text of the compiled pipeline; of one that names no step of this package nothing is imported.
+
+    Returns:
+        The names of the modules, each after its import.
     """
     bound_threads()
+    named = set(_STEP.findall(compiled))
     try:
-        for step in sorted(set(_STEP.findall(compiled))):
-            for name in (step, *_WHEN_AT_WORK.get(step, ())):
+        for step in (step for step in _WHEN_AT_WORK if step in named):
+            for name in (step, *_WHEN_AT_WORK[step]):
                 importlib.import_module(name)
+                yield name
     except Exception:  # noqa: BLE001 - whatever a module raises, it raises once more where a person sees it
         return
     gc.collect()

@@ -1,4 +1,4 @@
-"""`kill -9` at random moments while some drops are worked on: nothing is lost, nothing is done twice."""
+"""`kill -9` at random moments while up to ten drops are worked on: nothing is lost, nothing is done twice."""
 
 import random
 from collections import Counter
@@ -11,7 +11,7 @@ from tests.acceptance.harness import Workspace, pause, wait_until
 from tests.acceptance.registry_view import look
 from trainer_daemon.demo_data import monthly_drop
 
-MONTHS = [f"2025-{month:02}" for month in range(1, 7)]
+MONTHS = [f"2025-{month:02}" for month in range(1, 11)]
 
 
 def kill_daemon(workspace: Workspace) -> None:
@@ -32,19 +32,19 @@ def has_begun(workspace: Workspace, steps: int) -> bool:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("kill", "drops", "seed"), [(kill_daemon, 4, 1), (Workspace.kill_tree, 6, 2)])
+@pytest.mark.parametrize(("kill", "drops", "seed"), [(kill_daemon, 5, 1), (Workspace.kill_tree, 10, 2)])
 def test_every_drop_has_one_run_one_version_and_there_is_one_champion(
     workspace: Workspace, kill: Callable[[Workspace], None], drops: int, seed: int
 ) -> None:
     """However often, and whenever, the daemon or everything of it is killed."""
-    moments, months, kills = random.Random(seed), MONTHS[:drops], drops - 2
+    moments, months, kills = random.Random(seed), MONTHS[:drops], drops // 2
     for at, month in enumerate(months):
         workspace.drop(f"churn_data_{month}.csv", monthly_drop(drift=min(at, 2) / 2, seed=at))
     hits = 0
     for number in range(kills):
         workspace.start()
-        # a kill for each drop but the last ones, each in the middle of a run, wherever that is by then
-        wait_until(partial(has_begun, workspace, 4 * number + 1), "work goes on")
+        # kills are spread over the work, each in the middle of a run, wherever that is by then
+        wait_until(partial(has_begun, workspace, 4 * drops * number // kills + 1), "work goes on")
         pause(moments.uniform(0.0, 4.0))
         kill(workspace)
         hits += decided(workspace) < drops

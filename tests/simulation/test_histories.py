@@ -12,7 +12,7 @@ from tests.simulation.telling import trace
 
 CHUNK = 100
 """So few that none comes near the time that a test may take on a busy machine."""
-CHUNKS = {1: 80, 2: 25, 3: 5}
+CHUNKS = {1: 75, 2: 20, 3: 5}
 """How many of them are lived with so many daemons on one ledger."""
 OPEN = {(1, 2681)}
 """Histories that are known to break a promise: docs/reliability.md, windows over several months."""

@@ -104,6 +104,13 @@ class RunFolder:
         """What `prepare` wrote."""
         return Work(**json.loads(self._request.read_text(encoding="utf-8")))
 
+    def compiled(self) -> str:
+        """Text of the compiled pipeline; empty when it cannot be read, of which executing it will tell."""
+        try:
+            return (self.path / self.work().compiled).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
     def result(self) -> Result | None:
         """How the run ended, None while it has not."""
         try:

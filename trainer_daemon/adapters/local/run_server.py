@@ -1,4 +1,4 @@
-"""Forks the processes that execute runs from one that has imported kfp, and the libraries of their steps, once.
+"""Forks the processes that execute runs from one that has imported kfp and, when there are several, the libraries of their steps.
 
 `python -m trainer_daemon.adapters.local.run_server` is its entry point; the channel is its standard input. It ends when the other
 end is closed or gone; what it has forked goes on.
@@ -6,6 +6,7 @@ end is closed or gone; what it has forked goes on.
 
 import os
 import socket
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def serve(lead: Callable[[RunFolder, int], None]) -> None:
     with suppress(ImportError):  # each run tries again and tells it in its result, where a person looks
         runner.import_kfp()
     with socket.socket(fileno=os.dup(0)) as channel:
-        run = ForkServer(channel).until_forked(_preload)
+        run = ForkServer(channel).until_forked(_Preloading().before_run)
     if run is None:
         return
     os.setsid()
@@ -33,10 +34,17 @@ def serve(lead: Callable[[RunFolder, int], None]) -> None:
     os._exit(0)  # taking the interpreter apart costs half a second with so many modules
 
 
-def _preload(message: bytes) -> None:
-    folder = RunFolder(Path(os.fsdecode(message)))
-    with suppress(OSError, ValueError):  # the run itself will say so
-        preload((folder.path / folder.work().compiled).read_text(encoding="utf-8"))
+class _Preloading:
+    """Imports what steps need before the second run of a pipeline: the first one begins at once, and imports it for itself."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def before_run(self, message: bytes) -> None:
+        compiled = RunFolder(Path(os.fsdecode(message))).compiled()
+        if compiled in self._seen:
+            deque(preload(compiled), maxlen=0)
+        self._seen.add(compiled)
 
 
 if __name__ == "__main__":

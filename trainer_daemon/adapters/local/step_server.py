@@ -1,4 +1,4 @@
-"""Forks the steps of one run from a process that has their libraries imported.
+"""Forks the steps of one run from a process that imports their libraries once.
 
 `kfp.local` starts every step as a new interpreter, which spends most of a small run on importing scikit-learn and MLflow, four
 times over. Here the runner forks a server before it has any thread, and for each step hands it the request and the pipe that the
@@ -15,11 +15,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipelines.preloading import preload
 from trainer_daemon.adapters.local.fork_server import ForkServer, a_channel, ask_to_fork
 
 
@@ -98,11 +99,12 @@ class StepServer:
             os.waitpid(self._pid, 0)
 
 
-def fork_step_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
+def fork_step_server(mark: Path, compiled: str, *, not_for_steps: Sequence[int]) -> StepServer:
     """Fork the server from this process, which must have one thread only.
 
     Args:
         mark: The run's mark; made when missing.
+        compiled: Text of the compiled pipeline, whose steps will need libraries.
         not_for_steps: Descriptors that neither the server nor a step may hold.
 
     Returns:
@@ -123,7 +125,7 @@ def fork_step_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
     for descriptor in not_for_steps:
         os.close(descriptor)
     server = ForkServer(theirs)
-    step = server.until_forked()
+    step = server.until_forked(_Preloading(compiled).before_step)
     if step is None:
         for child in server.children:
             os.kill(child, signal.SIGKILL)
@@ -132,6 +134,19 @@ def fork_step_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
     StepRequest.read(Path(os.fsdecode(step.message))).execute(step.descriptor)
     ending.code = 0
     sys.exit()
+
+
+class _Preloading:
+    """What the first step needs is imported before it is forked, since it would import it beside us; the rest meanwhile."""
+
+    def __init__(self, compiled: str) -> None:
+        self._modules: Iterator[str] | None = preload(compiled)
+
+    def before_step(self, _message: bytes) -> Iterator[str] | None:
+        modules, self._modules = self._modules, None
+        if modules is not None:
+            next(modules, None)
+        return modules
 
 
 class _Ending:
