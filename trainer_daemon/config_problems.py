@@ -87,7 +87,7 @@ def _shown(value: object) -> str:
 
 def _allowed(detail: "ErrorDetails", place: _Place) -> str:
     if place.inside:
-        return _INNER.get(detail["type"], detail["msg"])
+        return _INNER.get(detail["type"], detail["msg"].removeprefix("Input should be "))
     if place.field is None or subsection(place.field):
         return "a section of its own"
     return f"a list of [[{place.step}]] sections" if listed_section(place.field) else allowed(place.field)

@@ -31,6 +31,7 @@ _GOOGLE_NETWORK = re.compile(r"projects/\d+/global/networks/[a-z]([-a-z0-9]{0,61
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 LABELS_OF_OURS = "trainer_"
+_LABEL_OF_VERTEX = "vertex-ai-pipelines-run-billing-id"
 _STEP = re.compile(r"[a-z][a-z0-9_-]*")
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -222,6 +223,8 @@ def label_key(value: str) -> str:
         _refuse('must be a label: a small letter, then small letters, digits, "_" and "-", at most 63')
     if value.startswith(LABELS_OF_OURS):
         _refuse(f'must not begin with "{LABELS_OF_OURS}", which the daemon\'s own labels do')
+    if value == _LABEL_OF_VERTEX:
+        _refuse("must be another one: Vertex AI writes its own value over this one")
     return value
 
 

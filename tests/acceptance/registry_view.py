@@ -63,7 +63,7 @@ def _database(root: Path) -> str:
 
 def _mlflow(uri: str, script: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script, uri, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, uri, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
