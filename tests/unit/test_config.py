@@ -213,6 +213,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(model={"training": {"pipeline": "no.yaml"}}), "there is no file /etc/trainer/no.yaml"),
     (a_table(model={"training": {"seed": -1}}), "models[churn].training.seed is -1, but must be a whole number from 0 to"),
     (a_table(model={"training": {"hyperparameters": {"C": date(2025, 1, 1)}}}), 'hyperparameters.C is "2025-01-01", but'),
+    (a_table(model={"training": {"hyperparameters": {"C": 1}}}), "hyperparameters needs an estimator that is named: with"),
+    (
+        a_table(model={"training": {"estimator": "random_forest", "hyperparameters": {"max_dept": 3}}}),
+        'training.hyperparameters.max_dept is no parameter of random_forest; did you mean "max_depth"?',
+    ),
     (a_table(model={"promotion": {"metric": "auc"}}), 'promotion.metric is "auc", but must be one of "roc_auc"'),
     (a_table(model={"promotion": {"thresholds": {"roc_acu": 1}}}), 'promotion.thresholds names "roc_acu", but must be one of'),
     (a_table(model={"promotion": {"thresholds": {"f1": "x"}}}), 'promotion.thresholds.f1 is "x", but must be a number'),
@@ -220,6 +225,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(model={"promotion": {"thresholds": {"log_loss": -1}}}), "but must hold a bound of at least 0 for log_loss, not -1"),
     (a_table(model={"promotion": {"max_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
     (a_table(model={"promotion": {"max_slice_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
+    (a_table(model={"promotion": {"max_loss": {"roc_auc": 5}}}), "but must hold a number from 0 to 1 for roc_auc, not 5"),
+    (a_table(model={"promotion": {"max_slice_loss": {"f1": 1.5}}}), "but must hold a number from 0 to 1 for f1, not 1.5"),
+    (a_table(model={"promotion": {"metric": "f1", "min_gain": 2.0}}), "min_gain is 2.0, but must be below 1 for f1: no gain is"),
     (a_table(model={"promotion": {"leak_bounds": {"roc_auc": 99.0}}}), "but must hold a bound from 0 to 1 for roc_auc, not 99"),
     (a_table(model={"promotion": {"confidence": 1.0}}), "confidence is 1.0, but must be a number of at least 0 below 1"),
     (a_table(model={"promotion": {"drift_without_reference": "skip"}}), 'must be one of "fail" or "ignore"'),
@@ -323,7 +331,9 @@ OVERRIDES: list[tuple[str, str, object]] = [
 @pytest.mark.parametrize(("variable", "text", "value"), OVERRIDES, ids=[f"{name}={text}" for name, text, _ in OVERRIDES])
 def test_environment_overrides_the_file(variable: str, text: str, value: object) -> None:
     """Each value gets the type of its key; lists and tables are TOML or JSON."""
-    table = a_table(model={"target": "x", "promotion": {"thresholds": {"roc_auc": 0.9}}}, log={"level": "error"})
+    training = {"estimator": "logistic_regression"}
+    model = {"target": "x", "promotion": {"thresholds": {"roc_auc": 0.9}}, "training": training}
+    table = a_table(model=model, log={"level": "error"})
     settings = check_settings(table, {variable: text}, folder=FOLDER)
     steps = variable.lower().removeprefix("trainer_").split("__")
     found: object = settings.models[0] if steps[0] == "models" else settings
