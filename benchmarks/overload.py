@@ -2,6 +2,7 @@
 
 import sqlite3
 import statistics
+import sys
 import threading
 import time
 from contextlib import closing
@@ -12,11 +13,17 @@ import psutil
 from benchmarks.daemon import CONFIG, Bench
 
 MODELS, PARALLEL = 4, 2
-_EVERY_S = 1.0
+_EVERY_S, _TELL_EVERY_S = 1.0, 60.0
+_STANDSTILL_S = 300.0
+"""No run was decided on for so long: nobody waits for the rest."""
 
 
 def measure_overload(root: Path, drops: int) -> dict[str, float]:
-    """No-op runs of drops that are all there at the start; every drop is run exactly once, or there is no figure."""
+    """No-op runs of drops that are all there at the start; every drop is run exactly once, or there is no figure.
+
+    Raises:
+        TimeoutError: It stands still.
+    """
     bench = Bench(root=root)
     bench.prepare(noop=True)
     models = [f"model-{number}" for number in range(MODELS)]
@@ -29,13 +36,11 @@ def measure_overload(root: Path, drops: int) -> dict[str, float]:
     for number in range(drops):
         model, month = models[number % MODELS], number // MODELS
         (bench.drops / model / f"churn_data_{1700 + month // 12}_{month % 12 + 1:02}.csv").write_text(f"a,Churn\n{number},1\n")
-    began, rss_mb = time.monotonic(), list[float]()
+    began, ledger = time.monotonic(), root / "var" / "ledger.db"
     with bench.daemon("--until-idle") as process:
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            rss_mb.append(process.memory_info().rss / 1e6)
-            threading.Event().wait(_EVERY_S)
+        rss_mb = _memory_until_ended(process, ledger)
     seconds = time.monotonic() - began
-    decided, parallel = _outcome(root / "var" / "ledger.db")
+    decided, parallel = _outcome(ledger)
     assert decided == drops, decided  # noqa: S101 - a figure of a wrong run is none
     quarter = max(1, len(rss_mb) // 4)
     return {
@@ -44,6 +49,34 @@ def measure_overload(root: Path, drops: int) -> dict[str, float]:
         "memory of the daemon in the second quarter, MB": statistics.median(rss_mb[quarter : 2 * quarter] or rss_mb),
         "memory of the daemon in the last quarter, MB": statistics.median(rss_mb[-quarter:]),
     }
+
+
+def _memory_until_ended(process: psutil.Process, ledger: Path) -> list[float]:
+    """The daemon's memory, second by second, for as long as it gets on."""
+    rss_mb, decided, since, told_at = list[float](), 0, time.monotonic(), time.monotonic()
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        rss_mb.append(process.memory_info().rss / 1e6)
+        threading.Event().wait(_EVERY_S)
+        now, found = time.monotonic(), _decided(ledger)
+        if found > decided:
+            decided, since = found, now
+        if now - since > _STANDSTILL_S:
+            msg = f"no run was decided on for {_STANDSTILL_S:g} s, after {decided} of them"
+            raise TimeoutError(msg)
+        if now - told_at > _TELL_EVERY_S:
+            told_at = now
+            print(f"  {decided} runs are decided on, {rss_mb[-1]:.0f} MB", file=sys.stderr, flush=True)
+    return rss_mb
+
+
+def _decided(ledger: Path) -> int:
+    """How many runs were decided on; none before there is a ledger."""
+    try:
+        with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as database:
+            ((decided,),) = database.execute("select count(*) from run where state = 'REJECTED'")
+    except sqlite3.OperationalError:
+        return 0
+    return int(decided)
 
 
 def _outcome(ledger: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Registered versions, fetched from the registry and a champion scored on the rows that the candidate is scored on."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from pipelines.evidence.drift import Drift, drift
 from pipelines.evidence.reference import REFERENCE_FILE, Reference, parse_reference
 from pipelines.model_files import load_model
 from pipelines.progress import say
-from pipelines.schema import Schema
+from pipelines.schema import Schema, units_differ
 from pipelines.trusted import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -48,22 +49,35 @@ def fetch_model_file(model: str, version: str, folder: Path) -> Path:
     return path
 
 
-def score_champion(
-    model: str, version: str, *, rows: pd.DataFrame, labels: "np.ndarray", schema: Schema | None
-) -> ChampionScores:
-    """Score a version with its own preprocessing; a version that cannot be scored says why.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """What a champion is judged by.
+
+    Attributes:
+        rows: Typed held-out rows with all columns of the drop.
+        labels: 0/1, `(rows,)`.
+        schema: What the columns are.
+    """
+
+    rows: pd.DataFrame
+    labels: "np.ndarray"
+    schema: Schema
+
+
+def score_champion(model: str, version: str, *, held_out: HeldOut, schema: Schema | None) -> ChampionScores:
+    """Score a version with its own preprocessing; a version that cannot be scored, or not fairly, says why.
 
     Args:
         model: Name of the registered model.
         version: The version that was pinned when the run was launched.
-        rows: Typed held-out rows with all columns of the drop.
-        labels: 0/1, `(rows,)`.
+        held_out: The rows, as the run understands them.
         schema: What the columns were when it was trained, if that is known.
     """
     try:
+        _require_unseen(held_out.schema, schema)
         champion = fetch_champion(model, version)
-        known, missing = as_known_to(champion, rows, schema)
-        scores = score(champion, known, labels)
+        known, missing = as_known_to(champion, held_out.rows, schema)
+        scores = score(champion, known, held_out.labels)
     except (UnusableModel, ValueError, TypeError, KeyError, AttributeError) as exc:
         reason = str(exc) if isinstance(exc, UnusableModel) else f"{type(exc).__name__}: {exc}"
         say(f"champion version {version} cannot be scored: {reason}")
@@ -90,6 +104,13 @@ def fetch_reference(model: str, version: str) -> Reference:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(download_artifacts(run_id=run_id, artifact_path=REFERENCE_FILE, dst_path=folder))
         return parse_reference(path.read_text(encoding="utf-8"))
+
+
+def _require_unseen(own: Schema, champion: Schema | None) -> None:
+    """Refuse a comparison by customers that the champion may have been trained on."""
+    problem = units_differ(champion, own) if champion else ""
+    if problem:
+        raise UnusableModel(problem)
 
 
 def _drift(model: str, version: str, rows: pd.DataFrame, scores: Scores) -> Drift:

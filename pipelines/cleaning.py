@@ -61,7 +61,7 @@ def prepare(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema | 
     Raises:
         BadDrop: A drop can never be trained; one sentence says what is wrong and where.
     """
-    return split_rows(type_rows(raws, settings, champion), settings)
+    return split_rows(type_rows(raws, settings, champion), settings, champion)
 
 
 def type_rows(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema | None) -> TypedDrops:
@@ -82,19 +82,26 @@ def type_rows(raws: Sequence[RawDrop], settings: DataSettings, champion: Schema 
     return TypedDrops(frames=tuple(_rows(raw, schema, settings) for raw in aligned), schema=schema)
 
 
-def split_rows(typed: TypedDrops, settings: DataSettings) -> Prepared:
+def split_rows(typed: TypedDrops, settings: DataSettings, champion: Schema | None) -> Prepared:
     """Split the drops of a run, and tell features from what is none.
+
+    Of the rows that are not trained on, those are left out that a champion with a smaller holdout may have been trained on.
 
     Args:
         typed: The drops.
         settings: How the rows are understood.
+        champion: What the champion was trained on, when there is one.
 
     Raises:
         BadDrop: Too few rows are left, or no feature.
     """
-    schema = replace(typed.schema, identifiers=identifiers(typed.frames[-1], typed.schema, settings))
+    schema = replace(
+        typed.schema,
+        identifiers=identifiers(typed.frames[-1], typed.schema, settings),
+        holdout_ratio=settings.holdout_ratio,
+    )
     require_features(schema)  # also what the split looks at when there is no entity
-    training, holdout = _split(typed.frames, schema, settings.holdout_ratio)
+    training, holdout = _split(typed.frames, schema, _judged_by(settings, champion))
     schema = replace(schema, uninformative=uninformative(training, schema))
     require_features(schema)
     for name, why in schema.dropped.items():
@@ -193,11 +200,18 @@ def _without_missing(raw: RawDrop, frame: pd.DataFrame, name: str) -> pd.DataFra
     return frame[~missing]
 
 
-def _split(frames: Sequence[pd.DataFrame], schema: Schema, ratio: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _judged_by(settings: DataSettings, champion: Schema | None) -> float:
+    """Share of the units that neither model is trained on."""
+    others = champion.holdout_ratio if champion else None
+    return settings.holdout_ratio if others is None else min(others, settings.holdout_ratio)
+
+
+def _split(frames: Sequence[pd.DataFrame], schema: Schema, judged_by: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows of all drops and held-out rows of the newest; a held-out unit is trained on in no month."""
-    masks = [held_out(row_hashes(frame, schema), ratio) for frame in frames]
-    training = _joined([frame[~mask] for frame, mask in zip(frames, masks, strict=True)])
-    holdout = frames[-1][masks[-1]].reset_index(drop=True)
+    hashes = [row_hashes(frame, schema) for frame in frames]
+    ratio = schema.holdout_ratio or 0.0
+    training = _joined([frame[~held_out(each, ratio)] for frame, each in zip(frames, hashes, strict=True)])
+    holdout = frames[-1][held_out(hashes[-1], judged_by)].reset_index(drop=True)
     _require_rows(training[schema.target], "training", _TRAINING_ROWS_MIN)
     _require_rows(holdout[schema.target], "holdout", _HOLDOUT_ROWS_MIN)
     say(f"{len(training):,} rows to train on, {len(holdout):,} held out")

@@ -35,11 +35,12 @@ ROWS_HUGE = 200_000
 _SAMPLE_ROWS = 100_000
 _CHUNK_ROWS = 100_000
 
-_ESTIMATORS: Mapping[str, Callable[..., Any]] = {
+ESTIMATORS: Mapping[str, Callable[..., Any]] = {
     "logistic_regression": LogisticRegression,
     "random_forest": RandomForestClassifier,
     "hist_gradient_boosting": HistGradientBoostingClassifier,
 }
+"""By the names that the settings use; `auto` chooses among them."""
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "logistic_regression": {"max_iter": 1000},
     "random_forest": {"n_estimators": 200, "min_samples_leaf": 5},
@@ -131,16 +132,16 @@ def build(schema: Schema, estimator: str, settings: TrainingSettings, cells: typ
     if settings.estimator == AUTO and settings.hyperparameters:
         msg = f"hyperparameters {sorted(settings.hyperparameters)} need a named estimator: with 'auto' they have no meaning"
         raise BadSettings(msg)
-    if estimator not in _ESTIMATORS:
-        msg = f"estimator '{estimator}' does not exist: choose one of {', '.join([AUTO, *_ESTIMATORS])}"
+    if estimator not in ESTIMATORS:
+        msg = f"estimator '{estimator}' does not exist: choose one of {', '.join([AUTO, *ESTIMATORS])}"
         raise BadSettings(msg)
     parameters = {**_DEFAULTS[estimator], "random_state": settings.seed, **settings.hyperparameters}
-    known = _ESTIMATORS[estimator]().get_params()
+    known = ESTIMATORS[estimator]().get_params()
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         msg = f"{estimator} has no hyperparameter {', '.join(unknown)}: it has {', '.join(sorted(known))}"
         raise BadSettings(msg)
-    return Pipeline([("columns", _preprocessing(schema, cells)), ("estimator", _ESTIMATORS[estimator](**parameters))])
+    return Pipeline([("columns", _preprocessing(schema, cells)), ("estimator", ESTIMATORS[estimator](**parameters))])
 
 
 def churn_probabilities(model: Pipeline, features: pd.DataFrame) -> np.ndarray:

@@ -30,6 +30,7 @@ class Schema:
         columns: Kind of every column but the target, in the drop's order.
         identifiers: Columns that only say who a row is about, and why they are taken to.
         uninformative: Columns that say nothing, and why.
+        holdout_ratio: Share of the units that the model was not trained on; None when that is not known.
     """
 
     target: str
@@ -37,6 +38,7 @@ class Schema:
     columns: Mapping[str, Kind]
     identifiers: Mapping[str, str] = field(default_factory=dict)
     uninformative: Mapping[str, str] = field(default_factory=dict)
+    holdout_ratio: float | None = None
 
     @property
     def dropped(self) -> dict[str, str]:
@@ -63,6 +65,7 @@ class Schema:
             "features": self.features,
             "identifiers": self.identifiers,
             "uninformative": self.uninformative,
+            "holdout_ratio": self.holdout_ratio,
         }
         return json.dumps(document, indent=1)
 
@@ -97,4 +100,38 @@ def parse_schema(document: Mapping[str, Any]) -> Schema | None:
         columns={name: Kind(kind) for name, kind in document["columns"].items()},
         identifiers=dict(document["identifiers"]),
         uninformative=dict(document["uninformative"]),
+        holdout_ratio=_share(document.get("holdout_ratio")),
     )
+
+
+def units_differ(champion: Schema, own: Schema) -> str:
+    """Why a champion may have been trained on the rows that a run holds out; empty when it has not seen them.
+
+    Both must hold out by the same customers. A column that was only renamed holds the same ones, since its name is no part of
+    the split.
+
+    Args:
+        champion: What the champion was trained on.
+        own: What the run's drop is.
+    """
+    then, now = champion.entity_column, own.entity_column
+    if then.casefold() == now.casefold():
+        return ""
+    is_renamed = then and now and then not in own.columns and now not in champion.columns
+    if is_renamed:
+        return ""
+    return (
+        f"its rows were held out by {_unit(then)}, now they are by {_unit(now)}, so that it may have been trained on those that "
+        "it would be judged by: set entity_column back, or promote a version with --force to begin anew"
+    )
+
+
+def _share(value: object) -> float | None:
+    if value is None or (isinstance(value, (int, float)) and 0 < value < 1):
+        return value
+    msg = f"schema.json has the holdout_ratio {value!r}, which is no share"
+    raise BadSettings(msg)
+
+
+def _unit(entity_column: str) -> str:
+    return f"column '{entity_column}'" if entity_column else "all they say"

@@ -304,9 +304,8 @@ class _Shared:
         return CronSource(schedule, on_fire, clock=clock, log=self._log.bind(model=settings.name), pulse=pulse)
 
     def _reconciler(self, settings: ModelSettings, tenure: Tenure, pulse: Pulse, log: FilteringBoundLogger) -> Reconciler:
-        model = model_of(
-            settings, digest=self._digest, mlflow=self._settings.mlflow, run_timeout_s=self._settings.orchestrator.run_timeout_s
-        )
+        wanted = self._settings
+        model = model_of(settings, digest=self._digest, mlflow=wanted.mlflow, orchestrator=wanted.orchestrator)
         runs = Meter("orchestrator", part=self._orchestrator_part, pulse=pulse, metrics=self._metrics)
         versions = Meter("mlflow", part=self._mlflow_part, pulse=pulse, metrics=self._metrics)
         return Reconciler(

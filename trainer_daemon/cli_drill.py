@@ -29,7 +29,7 @@ def drill(
             "--folder", help="Where the workspace is made anew, and left. [default: a temporary folder]", show_default=False
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a fault may take.")] = 600,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long nothing may happen.")] = 600,
     json: AsJson = False,
 ) -> None:
     """Put your configuration through kills and faults.

@@ -23,6 +23,7 @@ from trainer_daemon.config_problems import explain
 from trainer_daemon.config_promotion import PromotionSettings
 from trainer_daemon.config_section import Section
 from trainer_daemon.config_sources import overridden, read_toml, slug
+from trainer_daemon.config_training import TrainingSettings, training_problems
 from trainer_daemon.errors import ConfigError
 from trainer_daemon.policy.text import plain
 
@@ -32,7 +33,6 @@ Range = Annotated[
     AfterValidator(values.ordered),
     Field(strict=False),
 ]
-Hyperparameter = Annotated[Any, AfterValidator(values.hyperparameter)]
 
 
 class LogSettings(Section):
@@ -77,24 +77,6 @@ class MlflowSettings(Section):
         return f"{base}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base and version else ""
 
 
-class TrainingSettings(Section):
-    """How a model is trained."""
-
-    estimator: Literal["auto", "logistic_regression", "random_forest", "hist_gradient_boosting"] = Field(
-        "auto", description="`auto` chooses by cross-validated log loss on the training rows."
-    )
-    hyperparameters: Annotated[
-        Mapping[str, Hyperparameter],
-        Allowed("a table of scikit-learn parameters"),
-    ] = Field({}, description="Parameters of the estimator, by scikit-learn's names.")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Of everything random: the same drop and seed give the same model.")
-    pipeline: Annotated[
-        str,
-        Allowed(f"{values.choices(values.BUILT_IN_PIPELINES)}, or the path of a compiled pipeline"),
-        AfterValidator(values.pipeline_name),
-    ] = Field("training", description="What runs for a drop; a compiled pipeline of your own may replace the built-in one.")
-
-
 class ModelSettings(Section):
     """One model: its drops, how it is trained, when it is promoted."""
 
@@ -125,7 +107,11 @@ class ModelSettings(Section):
         description="Names of the drops; `{period}` matches `2025_03` and `2025-03`, and `.csv` also `.csv.gz` and `.tar.gz`.",
     )
     target: str = Field("Churn", min_length=1, description="The column to predict, whatever its case or place.")
-    entity_column: str = Field("", description="The customer's id: rows of one customer are held out together, in every month.")
+    entity_column: str = Field(
+        "",
+        description="The customer's id: rows of one customer are held out together, in every month. When it "
+        "becomes another column, no candidate can be compared with the champion of before: `promote --force` begins anew.",
+    )
     id_columns: Annotated[tuple[str, ...], Allowed("a list of column names"), Field(strict=False)] = Field(
         (), description="Further columns that identify a row and must not be learned from."
     )
@@ -133,7 +119,11 @@ class ModelSettings(Section):
         "", description="The target's value that means churn, when it is none of 1, yes and true."
     )
     holdout_ratio: FiniteFloat = Field(
-        0.2, ge=0.05, le=0.5, description="Share of the customers that no model is ever trained on."
+        0.2,
+        ge=0.05,
+        le=0.5,
+        description="Share of the customers that no model is ever trained on. When it "
+        "changes, candidates are judged by those that neither they nor the champion were trained on.",
     )
     window_months: int = Field(1, ge=1, le=36, description="How many of the newest drops are trained on together.")
     backlog: Literal["every", "newest"] = Field(
@@ -286,6 +276,7 @@ def check_settings(table: Mapping[str, Any], environ: Mapping[str, str], *, fold
         *_emulators(settings, environ),
         *orchestrator_problems(settings.orchestrator, environ),
         *notification_problems(settings.notifications, environ),
+        *(problem for model in settings.models for problem in training_problems(model.name, model.training)),
     )
     if problems:
         raise ConfigError(*problems)

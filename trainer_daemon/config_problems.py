@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _VALUE_LENGTH_MAX = 100
+_NAME = re.compile(r"[\w .-]{1,64}")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 _NO_PORT = re.compile(r'://[^/?#"@\[]*:(?!\d*(?:[/?#"]|$))[^/?#"@]*')
 """What may be a user's name and password in a URL that was misspelt: there is no @, and after the colon no number."""
 _INNER: Mapping[str, str] = {
@@ -81,13 +83,23 @@ def _stated(detail: "ErrorDetails", place: _Place, merged: Merged) -> str:
 
 
 def _shown(value: object) -> str:
-    text = _NO_PORT.sub(f"://{MASK}", redacted(json.dumps(value, ensure_ascii=False, default=str)))
+    plain = _without_credentials(value) if isinstance(value, str) else value
+    text = _NO_PORT.sub(f"://{MASK}", redacted(json.dumps(plain, ensure_ascii=False, default=str)))
     return text if len(text) <= _VALUE_LENGTH_MAX else f"{text[:_VALUE_LENGTH_MAX]}…"
+
+
+def _without_credentials(text: str) -> str:
+    """A colon before an @ comes after a user's name, also where what was to be a URL is none: `http:/ann:…@mlflow`."""
+    scheme, separator, rest = text.partition("://")
+    if not (separator and _SCHEME.fullmatch(scheme)):
+        scheme, separator, rest = "", "", text
+    user, _, host = rest.rpartition("@")
+    return f"{scheme}{separator}{MASK}@{host}" if ":" in user else text
 
 
 def _allowed(detail: "ErrorDetails", place: _Place) -> str:
     if place.inside:
-        return _INNER.get(detail["type"], detail["msg"])
+        return _INNER.get(detail["type"], detail["msg"].removeprefix("Input should be "))
     if place.field is None or subsection(place.field):
         return "a section of its own"
     return f"a list of [[{place.step}]] sections" if listed_section(place.field) else allowed(place.field)
@@ -133,9 +145,9 @@ def _inside(place: _Place, rest: tuple[int | str, ...]) -> _Place:
 
 
 def _label(table: Mapping[str, Any], path: tuple[int | str, ...]) -> object:
-    """The name of a listed section, its index when it has no usable one."""
+    """The name of a listed section, its index when it has no usable one: what was to be something else may hold a secret."""
     entry: Any = table
     for step in path:
         entry = entry[step]
     name = entry.get("name") if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else path[-1]
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else path[-1]

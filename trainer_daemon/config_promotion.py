@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat, field_validator
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationInfo, field_validator
 
 from trainer_daemon import config_values as values
 from trainer_daemon.config_keys import Allowed
@@ -12,6 +12,8 @@ from trainer_daemon.policy.promotion import PromotionPolicy
 
 EVIDENCE_KEYS = {"slice_columns", "min_slice_rows"}
 """Keys that the pipeline needs to know, not the judge."""
+_UNBOUNDED = frozenset({"log_loss"})
+"""Metrics that may exceed 1."""
 
 Metric = Annotated[
     str,
@@ -44,7 +46,10 @@ class PromotionSettings(Section):
         "than an equal one in its place, would stay. From some thousands on, 0.95 is a good choice.",
     )
     thresholds: ByMetric = Field(
-        {"roc_auc": 0.6}, description="Absolute bounds, also for a first model: a minimum, or a maximum where lower is better."
+        {"roc_auc": 0.6},
+        description="Absolute bounds, also for a first model: a minimum, or a maximum where lower is better. Near what your "
+        "models usually reach, it also refuses a month whose labels are wrong; with a hundred held-out rows, about one of twenty "
+        "such months reaches a ROC-AUC of 0.6 by chance.",
     )
     max_loss: ByMetric = Field({"roc_auc": 0.05}, description="Guards: other metrics that may not get worse by more.")
     max_slice_loss: ByMetric = Field(
@@ -87,17 +92,37 @@ class PromotionSettings(Section):
     def _possible_bounds(cls, thresholds: Mapping[str, float]) -> Mapping[str, float]:
         """A bound that nothing or everything reaches, as 60 for 60 %, is a mistake."""
         for name, bound in thresholds.items():
-            if bound < 0 or (bound > 1 and name != "log_loss"):
-                wanted = "of at least 0" if name == "log_loss" else "from 0 to 1"
+            if not _is_possible(name, bound):
+                wanted = "of at least 0" if name in _UNBOUNDED else "from 0 to 1"
                 msg = f"must hold a bound {wanted} for {name}, not {bound:g}"
                 raise ValueError(msg)
         return thresholds
 
     @field_validator("max_loss", "max_slice_loss")
     @classmethod
-    def _no_negative_loss(cls, guards: Mapping[str, float]) -> Mapping[str, float]:
+    def _possible_losses(cls, guards: Mapping[str, float]) -> Mapping[str, float]:
+        """A loss that can never be exceeded, as 5 for 5 %, would guard nothing."""
         negative = [name for name, loss in guards.items() if loss < 0]
         if negative:
             msg = f"must hold numbers of at least 0; {negative[0]} is negative"
             raise ValueError(msg)
+        for name, loss in guards.items():
+            if not _is_possible(name, loss):
+                msg = f"must hold a number from 0 to 1 for {name}, not {loss:g}: no loss is larger"
+                raise ValueError(msg)
         return guards
+
+    @field_validator("min_gain")
+    @classmethod
+    def _possible_gain(cls, gain: float, info: ValidationInfo) -> float:
+        """A gain that nobody can reach would keep the champion for ever."""
+        metric = info.data.get("metric", "log_loss")
+        if metric not in _UNBOUNDED and gain >= 1:
+            msg = f"must be below 1 for {metric}: no gain is larger"
+            raise ValueError(msg)
+        return gain
+
+
+def _is_possible(metric: str, number: float) -> bool:
+    """Whether the metric, or a difference in it, can be as large."""
+    return number >= 0 and (number <= 1 or metric in _UNBOUNDED)

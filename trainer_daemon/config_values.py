@@ -21,6 +21,7 @@ from trainer_daemon.policy.promotion import HIGHER_IS_BETTER
 BUILT_IN_PIPELINES = ("training", "hello")
 LEDGER_DRIVERS = {"sqlite": "sqlite3", "postgresql+psycopg": "psycopg"}
 _SQLITE = "sqlite:///"
+_OTHER_POSTGRES = re.compile(r"postgres(ql)?(\+[a-z0-9]+)?")
 _GOOGLE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _SUBSCRIPTION = re.compile(r"projects/[^/\s]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -31,6 +32,7 @@ _GOOGLE_NETWORK = re.compile(r"projects/\d+/global/networks/[a-z]([-a-z0-9]{0,61
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 LABELS_OF_OURS = "trainer_"
+_LABEL_OF_VERTEX = "vertex-ai-pipelines-run-billing-id"
 _STEP = re.compile(r"[a-z][a-z0-9_-]*")
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -39,7 +41,7 @@ _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 def ledger_url(value: str, info: ValidationInfo) -> str:
     """A database URL whose driver is installed; a relative SQLite path becomes absolute."""
     scheme = value.partition("://")[0]
-    if scheme.partition("+")[0] in {"postgres", "postgresql"} and scheme not in LEDGER_DRIVERS:
+    if _OTHER_POSTGRES.fullmatch(scheme) and scheme not in LEDGER_DRIVERS:
         _refuse(f"must begin with postgresql+psycopg:// instead of {scheme}://")
     driver = LEDGER_DRIVERS.get(scheme)
     if driver is None or "://" not in value:
@@ -222,6 +224,8 @@ def label_key(value: str) -> str:
         _refuse('must be a label: a small letter, then small letters, digits, "_" and "-", at most 63')
     if value.startswith(LABELS_OF_OURS):
         _refuse(f'must not begin with "{LABELS_OF_OURS}", which the daemon\'s own labels do')
+    if value == _LABEL_OF_VERTEX:
+        _refuse("must be another one: Vertex AI writes its own value over this one")
     return value
 
 

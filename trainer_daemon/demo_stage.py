@@ -5,10 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from trainer_daemon.errors import TrainerError
 
@@ -166,10 +167,19 @@ def running(stage: Stage) -> Iterator[Daemon]:
         daemon.stop()
 
 
-@contextmanager
-def orderly_end() -> Iterator[None]:
+def orderly_end() -> AbstractContextManager[None]:
     """A terminal that is closed and a plain `kill` end what runs here as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    return _at(signal.SIGTERM, signal.SIGHUP, do=signal.default_int_handler)
+
+
+def undisturbed() -> AbstractContextManager[None]:
+    """Within it, a second Ctrl-C does not leave behind what the first one is about to end."""
+    return _at(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, do=signal.SIG_IGN)
+
+
+@contextmanager
+def _at(*numbers: signal.Signals, do: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
+    before = {number: signal.signal(number, do) for number in numbers}
     try:
         yield
     finally:

@@ -1,26 +1,28 @@
 """From the settings of a model to what its decisions and its runs depend on; no client is constructed here."""
 
 from trainer_daemon.config import MlflowSettings, ModelSettings
+from trainer_daemon.config_orchestrator import OrchestratorSettings
 from trainer_daemon.config_promotion import EVIDENCE_KEYS
 from trainer_daemon.policy.plan import ModelPolicy
 from trainer_daemon.reconciler import Model
 
 
-def model_of(settings: ModelSettings, *, digest: str, mlflow: MlflowSettings, run_timeout_s: float) -> Model:
+def model_of(settings: ModelSettings, *, digest: str, mlflow: MlflowSettings, orchestrator: OrchestratorSettings) -> Model:
     """Everything the reconciler knows about a model.
 
     Args:
         settings: The model's.
         digest: Of the code of the steps.
         mlflow: Where its runs leave what they made.
-        run_timeout_s: A run is ended after so long.
+        orchestrator: Where they are executed.
     """
     tracking = {"tracking_uri": mlflow.tracking_uri, "experiment": settings.name, "artifact_location": mlflow.artifact_location}
     return Model(
         policy=model_policy(settings, digest),
         parameters={**training_parameters(settings), **tracking},
         pipeline=settings.training.pipeline,
-        run_timeout_s=run_timeout_s,
+        run_timeout_s=orchestrator.run_timeout_s,
+        run_link=orchestrator.run_link,
     )
 
 

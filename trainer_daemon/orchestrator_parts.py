@@ -14,7 +14,7 @@ from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.config_orchestrator import SERVICE_ACCOUNT_TOKEN, OrchestratorSettings
 from trainer_daemon.disk_room import RoomMindingOrchestrator
 from trainer_daemon.ports import Orchestrator
-from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.watch import LOOK_S_MAX
 
 if TYPE_CHECKING:

@@ -62,12 +62,14 @@ class Model:
     Attributes:
         parameters: Root parameters that are the same for every run.
         pipeline: Trains; `training` or the path of a compiled pipeline.
+        run_link: The page of a run by its id at the orchestrator; empty when there is none.
     """
 
     policy: ModelPolicy
     parameters: Mapping[str, Any]
     pipeline: str
     run_timeout_s: float
+    run_link: Callable[[str], str] = lambda _: ""
 
 
 class Reconciler:
@@ -91,7 +93,9 @@ class Reconciler:
         self._slots = slots
         self._clock = clock
         self._log = log.bind(model=model.policy.name)
-        self._recorder = Recorder(metric=model.policy.promotion.metric, ledger=ledger, registry=registry, log=self._log)
+        self._recorder = Recorder(
+            metric=model.policy.promotion.metric, ledger=ledger, registry=registry, log=self._log, run_link=model.run_link
+        )
         self._intervener = Intervener(ledger, registry, self._recorder, self._log)
         self._observer = Observer(
             model=model.policy, ledger=ledger, orchestrator=orchestrator, registry=registry, slots=slots, log=self._log

@@ -1,5 +1,6 @@
 """Tells MLflow what was decided about a version: tags that machines read, a model card and a page that people read."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -19,10 +20,20 @@ class Recorder:
 
     Args:
         metric: The one that has to improve.
+        run_link: The page of a run by its id at the orchestrator; empty when there is none.
     """
 
-    def __init__(self, *, metric: str, ledger: Ledger, registry: Registry, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        *,
+        metric: str,
+        ledger: Ledger,
+        registry: Registry,
+        log: FilteringBoundLogger,
+        run_link: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self._metric = metric
+        self._run_link = run_link
         self._ledger = ledger
         self._registry = registry
         self._log = log
@@ -86,6 +97,7 @@ class Recorder:
             evaluation=self._ledger.evaluation(run.key, run.attempt),
             judged=self._ledger.judged(run.model),
             metric=self._metric,
+            link=self._run_link(run.orchestrator_run),
         )
         return report_of(reported)
 

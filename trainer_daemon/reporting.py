@@ -22,6 +22,7 @@ class Reported:
         evaluation: `evaluation.json`.
         judged: Every judged run of the model, in any order.
         metric: The one that has to improve.
+        link: The run's page where it was executed; empty when there is none.
     """
 
     run: Run
@@ -30,6 +31,7 @@ class Reported:
     evaluation: Mapping[str, Any]
     judged: Sequence[Judged]
     metric: str
+    link: str = ""
 
 
 def report_of(reported: Reported) -> str:
@@ -41,6 +43,7 @@ def report_of(reported: Reported) -> str:
         metric=reported.metric,
         ruling=Ruling(headline=headline, tone=tone, rules=rules),
         months=tuple(_months(reported)),
+        link=reported.link,
     )
     return render_report(reported.evaluation, subject)
 

@@ -1,4 +1,7 @@
-"""Ranks with ties, and the area under the ROC curve that follows from them."""
+"""Ranks with ties, and the area under the ROC curve that follows from them.
+
+The area is the statistic of Mann and Whitney divided by the number of pairs: Hanley and McNeil, Radiology 143 (1982) 29-36.
+"""
 
 import math
 

@@ -1,4 +1,8 @@
-"""Every metric of one model under many weightings of its rows at once: resamples and slices are both weightings."""
+"""Every metric of one model under many weightings of its rows at once: resamples and slices are both weightings.
+
+The definitions are scikit-learn's (User Guide, Metrics and scoring) with its `sample_weight`; the calibration error is that of
+Guo, Pleiss, Sun and Weinberger, ICML 2017, over ten bins of equal width.
+"""
 
 from dataclasses import dataclass
 

@@ -71,12 +71,14 @@ class Subject:
         metric: The one that has to improve.
         ruling: None while nothing is decided.
         months: Oldest first; the last one is the run's own.
+        link: Its page where it is executed; empty when nobody said where that is.
     """
 
     run: str
     metric: str = "log_loss"
     ruling: Ruling | None = None
     months: tuple[Month, ...] = ()
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

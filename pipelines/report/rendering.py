@@ -26,6 +26,7 @@ def render_report(evaluation: Mapping[str, Any], subject: Subject) -> str:
     shown = {
         "title": contents.title,
         "run": subject.run,
+        "link": subject.link,
         "metric": subject.metric,
         "ruling": subject.ruling,
         "months": subject.months,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines import tracking
-from pipelines.champion import score_champion
+from pipelines.champion import HeldOut, score_champion
 from pipelines.evaluation import EVALUATION_FORMAT, ChampionScores, Scores, champion_document, model_document, score
 from pipelines.evidence.document import Evaluated, evidence_document
 from pipelines.evidence.reference import REFERENCE_FILE, reference_document
@@ -126,7 +126,8 @@ def _score(identity: RunIdentity, *, pinned: PinnedChampion, files: EvaluatedFil
     candidate = score(load_model(files.candidate), rows[list(schema.features)], labels)
     champion = None
     if pinned.version:
-        champion = score_champion(identity.model, pinned.version, rows=rows, labels=labels, schema=pinned.schema)
+        held_out = HeldOut(rows=rows, labels=labels, schema=schema)
+        champion = score_champion(identity.model, pinned.version, held_out=held_out, schema=pinned.schema)
     _say_scores(candidate, champion)
     return Evaluated(rows=rows, schema=schema, labels=labels, candidate=candidate, champion=champion, at=datetime.now(UTC))
 

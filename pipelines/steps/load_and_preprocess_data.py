@@ -44,7 +44,7 @@ def load_and_preprocess_data(
     """
     typed = type_rows([_read(drop, settings.max_bytes) for drop in drops], settings, champion)
     with timed("splitting"):
-        prepared = split_rows(typed, settings)
+        prepared = split_rows(typed, settings, champion)
     del typed  # as large as what is to be written
     prepared.training.to_parquet(files.training_rows, index=False)
     prepared.holdout.to_parquet(files.holdout_rows, index=False)

@@ -1,6 +1,5 @@
 """Fixtures of the acceptance tier: workspaces whose processes end with the test."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from tests.acceptance.furniture import furnish
 from tests.acceptance.harness import Workspace
+from tests.made_once import made_once
 
 MakeWorkspace = Callable[..., Workspace]
 
@@ -19,8 +19,7 @@ MakeWorkspace = Callable[..., Workspace]
 @pytest.fixture(scope="session")
 def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a first start leaves, one for all workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    return furnish((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "furniture")
+    return made_once(tmp_path_factory, "furniture", furnish)
 
 
 @pytest.fixture
@@ -51,9 +50,10 @@ def workspace(make_workspace: MakeWorkspace) -> Workspace:
 @pytest.fixture(scope="session")
 def light_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the compiled pipelines of `light_pipelines`."""
-    folder = tmp_path_factory.mktemp("light-pipelines")
-    subprocess.run([sys.executable, "-m", "tests.acceptance.light_pipelines", folder], check=True, capture_output=True)
-    return folder
+    command = [sys.executable, "-m", "tests.acceptance.light_pipelines"]
+    return made_once(
+        tmp_path_factory, "light-pipelines", lambda folder: subprocess.run([*command, folder], check=True, capture_output=True)
+    )
 
 
 @pytest.fixture

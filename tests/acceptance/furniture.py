@@ -4,7 +4,6 @@ The compiled pipelines and MLflow's empty database cost as much as a small train
 `test_demo.py`, `test_registry_worker.py` and `test_compiled.py` show.
 """
 
-import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -14,22 +13,11 @@ from trainer_daemon.adapters.compiled import compile_pipelines
 _DATABASE = "import sys; from trainer_daemon.adapters.registry.operations import Operations; Operations(sys.argv[1])"
 
 
-def furnish(folder: Path) -> Path:
-    """Make it, unless another process of the same test run has.
+def furnish(folder: Path) -> None:
+    """Make it.
 
     Args:
-        folder: Shared by the processes of a test run.
-
-    Returns:
-        What to copy to a workspace's `var`.
+        folder: Exists; what to copy to a workspace's `var`.
     """
-    made = folder / "var"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.is_dir():
-            scratch = folder / "scratch"
-            compile_pipelines(scratch / "pipelines")
-            subprocess.run([sys.executable, "-c", _DATABASE, f"sqlite:///{scratch}/mlflow.db"], check=True, timeout=600)
-            scratch.rename(made)
-    return made
+    compile_pipelines(folder / "pipelines")
+    subprocess.run([sys.executable, "-c", _DATABASE, f"sqlite:///{folder}/mlflow.db"], check=True, timeout=600)

@@ -93,10 +93,10 @@ class Workspace:
         """Work until nothing is left to do; returns the exit code."""
         return self.start("--until-idle").wait(timeout_s)
 
-    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run another command of the tool."""
         command = [str(TOOL), arguments[0], "--config", str(self.config), *arguments[1:]]
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False)
 
     def status(self) -> dict[str, Any]:
         """The model's part of `status --json`."""

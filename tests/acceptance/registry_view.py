@@ -17,6 +17,7 @@ versions = client.search_model_versions(f"name='{model}'")
 aliases = client.get_registered_model(model).aliases if versions else {}
 print(json.dumps({
     "versions": {str(v.version): dict(v.tags) for v in versions},
+    "cards": {str(v.version): v.description or "" for v in versions},
     "aliases": {name: str(version) for name, version in aliases.items()},
     "run_keys": [run.data.tags.get("trainer.run_key") for run in runs],
     "metrics": {run.data.tags.get("trainer.period"): run.data.metrics for run in runs},
@@ -32,9 +33,10 @@ client.set_registered_model_alias(sys.argv[2], sys.argv[3], sys.argv[4])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryView:
-    """Versions with their tags, aliases, and the run keys and metrics of MLflow's runs."""
+    """Versions with their tags and descriptions, aliases, and the run keys and metrics of MLflow's runs."""
 
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    cards: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     run_keys: list[str] = field(default_factory=list)
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -61,7 +63,7 @@ def _database(root: Path) -> str:
 
 def _mlflow(uri: str, script: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script, uri, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, uri, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +18,13 @@ from tests.acceptance.harness import Workspace, pause, wait_until
 from tests.acceptance.test_health import ask, ended, free_address
 from tests.emulators.gcs import GcsServer
 from tests.emulators.kfp_server import KfpServer
+from tests.emulators.mlflow_server import MlflowServer
 
 PARTITION_S = float(os.environ.get("TEST_PARTITION_S", "15"))
 PATIENCE_S = 300.0
 BUCKET = "drops"
 REQUEST_TIMEOUT_S = 2
+CALL_TIMEOUT_S = 12
 _CLONE_NEWNET = 0x40000000
 
 
@@ -57,17 +59,20 @@ def partitioned(end: Literal["--dport", "--sport"], *urls: str) -> Iterator[None
             subprocess.run(["iptables", "-D", *rule], check=True)
 
 
+Services = tuple[KfpServer, GcsServer, MlflowServer]
+
+
 @pytest.fixture
-def away(own_network: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KfpServer, GcsServer]]:  # noqa: ARG001 - they are in it
-    """Kubeflow Pipelines and a bucket, in that network."""
-    kfp, gcs = KfpServer(tmp_path), GcsServer(tmp_path)
+def away(own_network: None, tmp_path: Path, furniture: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:  # noqa: ARG001 - they are in it
+    """Kubeflow Pipelines, a bucket and MLflow, in that network."""
+    kfp, gcs, mlflow = KfpServer(tmp_path), GcsServer(tmp_path), MlflowServer(tmp_path, furniture / "mlflow.db")
     for name, value in gcs.environment.items():
         monkeypatch.setenv(name, value)
-    kfp.start()
-    gcs.start()
-    yield kfp, gcs
-    gcs.stop()
-    kfp.stop()
+    with ExitStack() as stack:
+        for service, end in ((mlflow, mlflow.kill), (kfp, kfp.stop), (gcs, gcs.stop)):
+            service.start()
+            stack.callback(end)
+        yield kfp, gcs, mlflow
 
 
 def upload(month: int) -> None:
@@ -86,16 +91,20 @@ def runs_of(kfp: KfpServer) -> dict[str, str]:
     return {run["display_name"]: run["run_id"] for run in runs}
 
 
-def finish_run(workspace: Workspace, kfp: KfpServer, number: int) -> None:
-    """The nth run has been submitted once, and ends well."""
-    submitted = wait_until(
+def submitted(workspace: Workspace, kfp: KfpServer, number: int) -> str:
+    """The id of the nth run, which has been submitted once."""
+    told = wait_until(
         lambda: [*workspace.logged("run_submitted"), *workspace.logged("run_adopted")][number - 1 :],
         "the run is there",
         PATIENCE_S,
     )
     runs = runs_of(kfp)
     assert len(runs) == number
-    kfp.enter(runs[submitted[0]["run"]], "SUCCEEDED")
+    return runs[told[0]["run"]]
+
+
+def wait_until_decided(workspace: Workspace, number: int) -> None:
+    """Until the nth run, which has ended, is decided on."""
     wait_until(lambda: len(workspace.logged("candidate_rejected")) == number, "the run is decided on", PATIENCE_S)
 
 
@@ -110,34 +119,45 @@ def wait_until_told(workspace: Workspace, words: str) -> None:
     pause(PARTITION_S)
 
 
-@pytest.mark.timeout(1200)
-def test_partition_loses_and_repeats_nothing(light_workspace: MakeWorkspace, away: tuple[KfpServer, GcsServer]) -> None:
-    """From everything while a run is under way; while one is to be submitted; and from the replies only."""
+@pytest.mark.timeout(int(1200 + 4 * PARTITION_S))
+def test_partition_loses_and_repeats_nothing(light_workspace: MakeWorkspace, away: Services) -> None:
+    """From everything while a run is under way; while one is to be submitted; from the replies only; and while one is judged."""
     from google.cloud import storage
 
-    (kfp, gcs), address = away, free_address()
+    (kfp, gcs, mlflow), address = away, free_address()
     with closing(storage.Client()) as client:
         client.create_bucket(BUCKET)
-    orchestrator = f'kind = "kubeflow"\nhost = "{kfp.host}"\nimage = "trainer:1"\nrequest_timeout_s = {REQUEST_TIMEOUT_S}'
-    top = f'[http]\nlisten = "{address}"\n[orchestrator]\n{orchestrator}'
+    sections = [
+        f'[http]\nlisten = "{address}"',
+        f'[mlflow]\ntracking_uri = "{mlflow.uri}"\ncall_timeout_s = {CALL_TIMEOUT_S}',
+        f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp.host}"\nimage = "trainer:1"\nrequest_timeout_s = {REQUEST_TIMEOUT_S}',
+    ]
+    top = "\n".join(sections)
     workspace = light_workspace("hello", top=top, bucket=f"gs://{BUCKET}", listing_interval_s=1.0)
     kfp.hold_runs()
     workspace.start()
     upload(1)
     wait_until(lambda: workspace.logged("run_submitted"), "the first run is under way", PATIENCE_S)
-    with partitioned("--dport", kfp.host, gcs.url):
+    with partitioned("--dport", kfp.host, gcs.url, mlflow.uri):
         wait_until_told(workspace, "Kubeflow Pipelines")
         status, alive = ask(address, "/livez")
         assert (status, alive["status"]) == (200, "alive")
-    finish_run(workspace, kfp, 1)
+    kfp.enter(submitted(workspace, kfp, 1), "SUCCEEDED")
+    wait_until_decided(workspace, 1)
     with partitioned("--dport", kfp.host):
         upload(2)
         wait_until_told(workspace, "Kubeflow Pipelines")
-    finish_run(workspace, kfp, 2)
+    kfp.enter(submitted(workspace, kfp, 2), "SUCCEEDED")
+    wait_until_decided(workspace, 2)
     with partitioned("--sport", kfp.host):
         upload(3)
         wait_until_told(workspace, "Kubeflow Pipelines")
-    finish_run(workspace, kfp, 3)
+    third = submitted(workspace, kfp, 3)
+    with partitioned("--sport", mlflow.uri):
+        kfp.enter(third, "SUCCEEDED")
+        wait_until_told(workspace, "mlflow outcome")
+        assert len(workspace.logged("candidate_rejected")) == 2
+    wait_until_decided(workspace, 3)
     assert ended(workspace)
     assert [(run["state"], run["attempt"]) for run in workspace.status()["runs"]] == [("REJECTED", 1)] * 3
     assert len(runs_of(kfp)) == 3

@@ -25,6 +25,8 @@ MakePubSub = Callable[..., PubSubServer]
 MakeGoogleCloud = Callable[..., GoogleCloud]
 MakeKfpServer = Callable[..., KfpServer]
 MakeVertexServer = Callable[[], VertexServer]
+DATABASES = ("sqlite", "postgresql")
+on_every_database = pytest.mark.parametrize("usual_ledger_url", DATABASES, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +67,21 @@ def postgres_url(postgres_server: PostgresServer, migrated_database: str) -> Ite
     postgres_server.drop(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty ledger, once on each database that there may be."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'var' / 'ledger.db'}"
+    return _ledger_on(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def usual_ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty ledger on SQLite; a test that is marked `on_every_database` has its turn on each."""
+    return _ledger_on(getattr(request, "param", "sqlite"), request, tmp_path)
+
+
+def _ledger_on(database: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    if database == "sqlite":
+        return f"sqlite:///{folder / 'var' / 'ledger.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
 

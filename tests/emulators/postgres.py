@@ -25,6 +25,16 @@ _SETTINGS = {
     "autovacuum": "off",
     "lc_messages": "C",
 }
+_LOCALE = "backwards.UTF-8"
+_CHARMAP = """<code_set_name> UTF-8
+<comment_char> %
+<escape_char> /
+<mb_cur_min> 1
+<mb_cur_max> 6
+CHARMAP
+<U0000>..<U007F> /x00
+END CHARMAP
+"""
 _numbers = count(1)
 
 
@@ -36,6 +46,25 @@ def _binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
+def _compile_locale(folder: Path) -> bool:
+    """A locale of our own that sorts the other way round, for the C library; False where its compiler is missing.
+
+    A ledger that relied on how its database sorts would be wrong in everything, and not only where letters have accents.
+    """
+    if (compiler := shutil.which("localedef")) is None:
+        return False
+    order = "\n".join(f"<U{code:04X}>" for code in range(0x7E, 0x1F, -1))
+    charmap, source = folder / "charmap", folder / "source"
+    charmap.write_text(_CHARMAP)
+    source.write_text(
+        "comment_char %\nescape_char /\nLC_CTYPE\nupper <U0041>\nlower <U0061>\nEND LC_CTYPE\n"
+        f"LC_COLLATE\norder_start forward\n{order}\nUNDEFINED\norder_end\nEND LC_COLLATE\n"
+    )
+    command: list[str | Path] = [compiler, "--no-archive", "-c", "-f", charmap, "-i", source, folder / _LOCALE]
+    subprocess.run(command, check=False, capture_output=True, timeout=60)  # it complains of what the locale leaves out
+    return (folder / _LOCALE / "LC_COLLATE").is_file()
+
+
 def _as_somebody(*command: str | Path) -> list[str | Path]:
     """PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
@@ -45,10 +74,13 @@ def _as_somebody(*command: str | Path) -> list[str | Path]:
 
 
 class PostgresServer:
-    """One server, with any number of databases.
+    """One server, with any number of databases, which sort texts backwards unless they are told how.
 
     Args:
         folder: Of its log; the data are kept elsewhere, where another account may go.
+
+    Attributes:
+        sorts_backwards: False where no locale can be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,14 +91,16 @@ class PostgresServer:
         if os.geteuid() == 0:
             for path in (self._folder, password):
                 shutil.chown(path, *_ACCOUNT)
-        account = ("--username", OWNER, "--pwfile", password, "--auth=scram-sha-256")
-        locale = ("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-        initdb = _as_somebody(_binaries() / "initdb", "--pgdata", data, *account, *locale)
-        subprocess.run(initdb, check=True, capture_output=True, timeout=120)
+        account = ("--username", OWNER, "--pwfile", password, "--auth=scram-sha-256", "--set=scram_iterations=1")
+        self.sorts_backwards = _compile_locale(self._folder)
+        locale = ("--encoding=UTF8", "--locale=C.UTF-8", *([f"--lc-collate={_LOCALE}"] if self.sorts_backwards else []))
+        environment = {"LC_ALL": "", "LC_CTYPE": "C.UTF-8", "LOCPATH": str(self._folder)}
+        initdb = _as_somebody(_binaries() / "initdb", "--pgdata", data, *account, *locale, "--no-sync")
+        subprocess.run(initdb, check=True, capture_output=True, timeout=120, env={**os.environ, **environment})
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         listen = ("-h", HOST, "-p", str(self.port), "-k", self._folder)
         command = _as_somebody(_binaries() / "postgres", "-D", data, *listen, *settings)
-        self._process = ServerProcess(command, port=self.port, log=folder / "postgres.log", environment={"LC_ALL": "C.UTF-8"})
+        self._process = ServerProcess(command, port=self.port, log=folder / "postgres.log", environment=environment)
 
     def start(self) -> None:
         """Start it and wait until it answers questions: it listens before it has recovered."""
@@ -101,7 +135,7 @@ class PostgresServer:
     def create(self, template: str = "template1") -> str:
         """The name of a new database, empty or a copy of another one that nobody is connected to."""
         name = f"ledger_{os.getpid()}_{next(_numbers)}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')  # a quarter of the time
         return name
 
     def drop(self, database: str) -> None:

@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 _ROOT = Path(__file__).resolve().parents[2]
 # below the ports of outgoing connections: one of those could take the port of a server that is down for a moment
 _PORTS = range(15_000, 32_000)
-_START_S, _STOP_S = 20.0, 5.0
+_START_S, _STOP_S = 90.0, 5.0
 
 
 def free_port() -> int:

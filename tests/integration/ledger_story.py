@@ -86,8 +86,20 @@ class Storyteller:
             return self.ledger.promoted(run, now_champion, why="; ".join(decision.reasons), now=self.tick())
         return self.ledger.advance(run, RunState.REJECTED, why="; ".join(decision.reasons), now=self.tick())
 
+    def evaluated_again(self, run: Run, *, log_loss: float) -> Run:
+        """A run that waits for approval is evaluated again, since the champion has moved, and promoted."""
+        moved = Change(next_attempt=True, extra_attempt=True)
+        run = self.ledger.advance(run, RunState.QUEUED, why="champion is now another", now=self.tick(), change=moved)
+        change = Change(orchestrator_run=run.name, error="")
+        run = self.ledger.advance(run, RunState.RUNNING, why="submitted", now=self.tick(), change=change)
+        run, decision = self._concluded(run, run.model_version, log_loss)
+        champion = Champion(version=run.model_version, run_key=run.key, period=run.period)
+        return self.ledger.promoted(run, champion, why="; ".join(decision.reasons), now=self.tick())
+
     def _decided(self, drop: DatasetVersion, version: str, log_loss: float) -> tuple[Run, Decision]:
-        run = self.running(drop)
+        return self._concluded(self.running(drop), version, log_loss)
+
+    def _concluded(self, run: Run, version: str, log_loss: float) -> tuple[Run, Decision]:
         trained = Change(model_version=version)
         run = self.ledger.advance(run, RunState.TRAINED, why="the pipeline succeeded", now=self.tick(), change=trained)
         known = self.ledger.known_champion(self.model)

@@ -32,10 +32,9 @@ def eventually(look: Callable[[], T | None], *, within_s: float = 90.0) -> T:
     return seen
 
 
-def compile_probes(out: Path) -> Path:
+def compile_probes(out: Path) -> None:
     """Compile the test pipelines in a child, since kfp changes the process that imports it."""
     subprocess.run([sys.executable, "-m", "tests.integration.orchestrator_pipelines", str(out)], check=True, timeout=250)
-    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

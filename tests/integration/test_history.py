@@ -1,13 +1,15 @@
-"""The read-only views of the ledger on real SQLite, and the lock that says who writes it."""
+"""The read-only views of the ledger on every database, and the lock that says who writes it."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tests.builders import MODEL, a_drop
 from tests.integration.ledger_story import Storyteller, a_whole_past
@@ -27,9 +29,9 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Iterator[Storyteller]:
+def story(ledger_url: str) -> Iterator[Storyteller]:
     """A ledger in which everything has happened once, still open as a daemon has it."""
-    told = a_whole_past(tmp_path / "ledger.db")
+    told = a_whole_past(ledger_url)
     yield told
     told.ledger.close()
 
@@ -41,6 +43,11 @@ def history(story: Storyteller) -> Iterator[History]:
     assert opened
     with opened:
         yield opened
+
+
+def writing(story: Storyteller) -> AbstractContextManager[Connection]:
+    """A transaction of whoever writes the ledger."""
+    return story.ledger._engine.begin()
 
 
 def test_runs_come_with_their_drops_and_decisions_in_the_order_of_arrival(history: History) -> None:
@@ -117,27 +124,27 @@ def test_ledger_without_tables_is_no_ledger_yet(file: Path) -> None:
 
 
 def test_history_sees_what_the_daemon_writes_meanwhile_and_holds_nothing_up(story: Storyteller, history: History) -> None:
-    """A look neither waits for the writer nor makes it wait."""
+    """A look neither waits for the writer nor makes it wait, and sees nothing that is not committed."""
     assert history.runs(MODEL)[8].state is RunState.QUEUED
-    with sqlite3.connect(story.url.removeprefix("sqlite:///"), isolation_level=None, timeout=0) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        assert len(history.runs(MODEL)) == 9
-        writer.execute("UPDATE event SET outcome = 'skipped' WHERE outcome = 'pending'")
-        writer.execute("COMMIT")
+    with writing(story) as writer:
+        writer.execute(text("UPDATE event SET outcome = 'skipped' WHERE outcome = 'pending'"))
+        assert history.happenings(MODEL)[-1].outcome == "pending"
     assert history.happenings(MODEL)[-1].outcome == "skipped"
 
 
-def test_history_cannot_write(story: Storyteller, history: History) -> None:
-    """The database refuses it, not our good will."""
-    with history._engine.connect() as connection, pytest.raises(Exception, match="readonly database"):
-        connection.exec_driver_sql("DELETE FROM event")
+@pytest.mark.parametrize("how", ["_engine", "_reads"])
+def test_history_cannot_write(story: Storyteller, history: History, how: str) -> None:
+    """The database refuses it, not our good will; whichever way the history asks it."""
+    engine: Engine = getattr(history, how)
+    with engine.connect() as connection, pytest.raises(DBAPIError, match=r"readonly database|in a read-only transaction"):
+        connection.exec_driver_sql("DELETE FROM champion")
     assert len(story.ledger.newest_drops(MODEL, 99)) == 9  # of ten, one is bad
 
 
 def test_ledger_of_another_version_is_refused(story: Storyteller) -> None:
     """Instead of misread."""
-    with sqlite3.connect(story.url.removeprefix("sqlite:///")) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with writing(story) as writer:
+        writer.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(PermanentError, match=rf"the ledger is of version 9999, this program reads {LATEST}"):
         open_history(story.url)
 

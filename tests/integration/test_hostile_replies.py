@@ -7,7 +7,15 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.fuzz.replies import read_replies
 from tests.fuzz.strategies import hostile
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import SEEDS, TARGETS
+
+
+def test_honest_replies_are_read() -> None:
+    """Runs, jobs, and a refusal: what the others begin with, from a server that is there."""
+    runs, jobs, refusals = map(read_replies, SEEDS["reply"])
+    assert runs.count("step train failed: no") == 2
+    assert jobs.count("PIPELINE_STATE_FAILED") == 2
+    assert all(": 429 " in told for told in refusals)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,7 +32,6 @@ def test_any_reply_is_runs_or_a_documented_error(data: bytes) -> None:
         {"runs": 5, "experiments": [5], "recurringRuns": [{"trigger": {"periodic_schedule": {"interval_second": "x"}}}]},
         {"runs": [{"run_id": "1", "display_name": "churn-1"}]},
         {"runs": [{"run_id": "1", "display_name": "churn-1", "created_at": "now"}]},
-        {"run_id": "r1", "created_at": "2026-01-01T00:00:00", "run_details": {"task_details": [None]}},
         {"run_id": "r1", "created_at": "0001-01-01T00:00:00+14:00", "finished_at": 7},
         [],
         "ok",
@@ -32,7 +39,8 @@ def test_any_reply_is_runs_or_a_documented_error(data: bytes) -> None:
 )
 def test_reply_that_describes_no_run_is_told_as_such(body: object) -> None:
     """By a temporary error: it says nothing about a run."""
-    assert any("is orchestrator." in told for told in read_replies(b"200 \n" + json.dumps(body).encode()))
+    told = read_replies(b"200 \n" + json.dumps(body).encode())
+    assert any(" is no " in words and "is orchestrator." in words for words in told)
 
 
 @pytest.mark.parametrize("retry_after", ["\xb2", "9" * 400, "Mon, 01 Jan 99999999999999999999 00:00:00 +0000"])

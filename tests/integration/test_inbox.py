@@ -3,7 +3,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,9 +58,9 @@ class Mail:
 
 
 @pytest.fixture
-def mail(tmp_path: Path) -> Iterator[Mail]:
-    """Nothing has come yet."""
-    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+def mail(ledger_url: str) -> Iterator[Mail]:
+    """Nothing has come yet, on each database."""
+    with closing(Ledger(ledger_url)) as ledger:
         yield Mail(ledger)
 
 

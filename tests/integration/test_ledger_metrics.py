@@ -57,17 +57,17 @@ def scraping() -> Iterator[MakeScrape]:
 
 
 @pytest.fixture
-def past(tmp_path: Path) -> Iterator[Storyteller]:
+def past(ledger_url: str) -> Iterator[Storyteller]:
     """Everything has happened once."""
-    story = a_whole_past(tmp_path / "ledger.db")
+    story = a_whole_past(ledger_url)
     with closing(story.ledger):
         yield story
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Iterator[Storyteller]:
+def story(ledger_url: str) -> Iterator[Storyteller]:
     """Nothing has happened yet."""
-    story = Storyteller(tmp_path / "ledger.db")
+    story = Storyteller(ledger_url)
     with closing(story.ledger):
         yield story
 

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy, an_evaluation
+from tests.emulators.fixtures import on_every_database
 from tests.fakes import FakeOrchestrator, FakeRegistry
 from trainer_daemon.adapters.ledger import Ledger, Letter, Notices
 from trainer_daemon.errors import PermanentError, TemporaryError
@@ -170,22 +171,24 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(usual_ledger_url: str) -> World:
     """An empty world."""
-    return World(f"sqlite:///{tmp_path / 'ledger.db'}")
+    return World(usual_ledger_url)
 
 
 MONTHS = ("2025-03", "2025-05", "2025-06")
 
 
-def crashes() -> Iterator[tuple[int, bool]]:
-    """Before and after each of the effects and writes of three months, and a few beyond the last."""
+def crashes() -> Iterator[tuple[str, int, bool]]:
+    """Before and after each of the effects and writes of three months, and a few beyond; some on PostgreSQL, too."""
     for number in range(1, 40):
-        yield number, False
-        yield number, True
+        yield "sqlite", number, False
+        yield "sqlite", number, True
+        if number % 10 == 0:
+            yield "postgresql", number, number % 20 == 0
 
 
-@pytest.mark.parametrize(("number", "after"), list(crashes()))
+@pytest.mark.parametrize(("usual_ledger_url", "number", "after"), list(crashes()), indirect=["usual_ledger_url"])
 def test_crash_before_or_after_any_effect_loses_nothing_and_repeats_nothing(world: World, number: int, after: bool) -> None:  # noqa: FBT001 - a parameter
     """Three months, one crash, one restart: one orchestrator run, one version and one promotion each, in order."""
     world.arrive(*(a_drop(month) for month in MONTHS))
@@ -229,6 +232,7 @@ def test_run_that_was_submitted_before_a_crash_is_adopted(world: World) -> None:
     assert "run_submitted" not in world.events()
 
 
+@on_every_database
 def test_run_of_replaced_bytes_is_never_promoted_even_when_it_finished_first(world: World) -> None:
     """Its late result changes nothing."""
     world.arrive(a_drop())
@@ -285,6 +289,7 @@ def test_champion_that_moves_between_decision_and_promotion_is_respected(world: 
     assert world.registry.moves == [("", "1"), ("9", "2")]
 
 
+@on_every_database
 def test_same_bytes_that_come_back_after_a_crash_in_the_middle_of_ending_their_run_are_trained(world: World) -> None:
     """A, then B, a crash after A's run was cancelled, then A again."""
     world.arrive(a_drop())
@@ -304,6 +309,7 @@ def test_same_bytes_that_come_back_after_a_crash_in_the_middle_of_ending_their_r
     assert (run.drop.checksum, run.state, run.attempt) == (a_drop().checksum, RunState.PROMOTED, 2)
 
 
+@on_every_database
 def test_bad_month_of_a_window_is_left_out_of_the_next_one(world: World) -> None:
     """Although the next month's run was queued with it."""
     world.policy = a_policy(window_months=2)
@@ -324,6 +330,7 @@ def test_bad_month_of_a_window_is_left_out_of_the_next_one(world: World) -> None
     assert trained == [["2025-03"], ["2025-03", "2025-04"], ["2025-03", "2025-05"]]
 
 
+@on_every_database
 def test_corrected_month_gives_every_waiting_window_that_held_it_another_run(world: World) -> None:
     """Unchanged drops do not lose theirs."""
     world.policy = a_policy(window_months=2)
@@ -343,6 +350,7 @@ def test_corrected_month_gives_every_waiting_window_that_held_it_another_run(wor
     assert {drops[-1][:7] for drops in trained} == set(months)
 
 
+@on_every_database
 def test_run_of_a_model_that_is_no_longer_configured_occupies_no_slot(world: World) -> None:
     """Somebody renamed it while its run was under way."""
     gone = replace(a_drop_event(a_drop("2025-01")), id="other", model="other")
@@ -371,6 +379,7 @@ def test_promotion_that_the_registry_refuses_fails_the_run_and_the_next_one_goes
     assert world.states() == {"2025-03": RunState.FAILED, "2025-05": RunState.PROMOTED}
 
 
+@on_every_database
 def test_bytes_that_arrive_just_before_the_alias_moves_come_first(world: World) -> None:
     """They were in the ledger, so the older ones must not be promoted."""
     world.arrive(a_drop())

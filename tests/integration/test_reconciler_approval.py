@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import MODEL, a_drop, a_policy
+from tests.emulators.fixtures import on_every_database
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.errors import PermanentError
@@ -17,9 +18,9 @@ APPROVAL = a_policy(promotion=replace(a_policy().promotion, mode="approval", app
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(usual_ledger_url: str) -> World:
     """An empty world in which promotions need approval."""
-    return World(f"sqlite:///{tmp_path / 'ledger.db'}", policy=APPROVAL)
+    return World(usual_ledger_url, policy=APPROVAL)
 
 
 def live(world: World, countdown: Countdown | None = None) -> None:
@@ -49,6 +50,7 @@ def waiting(world: World) -> dict[str, Run]:
         return {run.period: run for run in ledger.live_runs(MODEL) if run.state is RunState.AWAITING_APPROVAL}
 
 
+@on_every_database
 def test_nothing_moves_before_the_approval_and_everything_after_it(world: World) -> None:
     """Later drops are trained meanwhile."""
     world.arrive(a_drop("2025-03"), a_drop("2025-05"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.builders import MODEL, a_drop, a_policy, an_intervention
+from tests.emulators.fixtures import on_every_database
 from tests.integration.test_reconciler import Countdown, Crash, World
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.history import History, open_history
@@ -22,14 +23,14 @@ APPROVAL = a_policy(promotion=replace(a_policy().promotion, mode="approval", app
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(usual_ledger_url: str) -> World:
     """Version 2 of May has replaced version 1 of March."""
-    return two_champions(tmp_path / "ledger.db")
+    return two_champions(usual_ledger_url)
 
 
-def two_champions(path: Path) -> World:
+def two_champions(url: str) -> World:
     """A world in which two months were trained and promoted."""
-    made = World(f"sqlite:///{path}")
+    made = World(url)
     made.arrive(a_drop("2025-03"), a_drop("2025-05"))
     made.live()
     assert made.registry.aliases == {"champion": "2", "previous-champion": "1"}
@@ -96,6 +97,7 @@ def is_restored(world: World) -> bool:
     )
 
 
+@on_every_database
 def test_rollback_is_one_recorded_action(world: World) -> None:
     """Aliases, marks, states, champion, who and why."""
     ask(world, an_intervention())
@@ -114,7 +116,7 @@ def test_crash_at_any_place_of_a_rollback_converges(tmp_path: Path, *, after: bo
     """Whatever the process was doing when it died; nobody's hand is suspected."""
     crashes = 0
     for left in range(1, 8):
-        world = two_champions(tmp_path / f"{left}.db")
+        world = two_champions(f"sqlite:///{tmp_path / f'{left}.db'}")
         ask(world, an_intervention())
         try:
             rest(world, Countdown(left=left, after=after))
@@ -176,6 +178,7 @@ def test_requests_come_one_after_the_other(world: World) -> None:
     assert "no, really" in world.registry.tags["2"][ROLLED_BACK_TAG]
 
 
+@on_every_database
 def test_promotion_by_force_is_one_recorded_action_and_lifts_the_bar(world: World) -> None:
     """Who brings back what was taken back says so, and the run follows."""
     ask(world, an_intervention(), an_intervention("promote", version="2", replaces="1", by="bob", reason="it was the feed"))
@@ -194,7 +197,7 @@ def test_promotion_by_force_is_one_recorded_action_and_lifts_the_bar(world: Worl
 def test_crash_at_any_place_of_a_promotion_by_force_converges(tmp_path: Path, *, after: bool) -> None:
     """The version of a run that was rejected becomes champion, once."""
     for left in range(1, 6):
-        world = two_champions(tmp_path / f"{left}.db")
+        world = two_champions(f"sqlite:///{tmp_path / f'{left}.db'}")
         ask(world, an_intervention())
         rest(world)
         ask(world, an_intervention("promote", version="2", replaces="1"))

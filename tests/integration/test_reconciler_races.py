@@ -18,9 +18,9 @@ from trainer_daemon.ports import RunRequest, Submission
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(usual_ledger_url: str) -> World:
     """An empty world."""
-    return World(f"sqlite:///{tmp_path / 'ledger.db'}")
+    return World(usual_ledger_url)
 
 
 def meanwhile(world: World, happen: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from tests.builders import MODEL, a_drop, a_policy
+from tests.emulators.fixtures import on_every_database
 from tests.integration.test_reconciler import World
 from tests.integration.test_reconciler_approval import APPROVAL, answer, live
 from trainer_daemon.adapters.ledger import Ledger
@@ -18,9 +19,9 @@ from trainer_daemon.recording import Recorder
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(usual_ledger_url: str) -> World:
     """An empty world."""
-    return World(f"sqlite:///{tmp_path / 'ledger.db'}")
+    return World(usual_ledger_url)
 
 
 def headline(world: World, version: str) -> str:
@@ -33,6 +34,7 @@ def report(world: World, version: str) -> str:
     return world.registry.reports[next(key for key, found in world.registry.versions.items() if found == version)]
 
 
+@on_every_database
 def test_promoted_versions_say_so_and_their_pages_have_rules_and_periods(world: World) -> None:
     """The second one is told in whose place it came."""
     world.arrive(a_drop("2025-03"), a_drop("2025-05"))

@@ -1,11 +1,13 @@
 """Stored evaluations under other rules: what the judge is given."""
 
+from dataclasses import replace
 from typing import Any
 
-from tests.builders import NOW, a_decision, a_policy, a_run
+from tests.builders import NOW, a_champion, a_decision, a_policy, a_run, an_evaluation
 from trainer_daemon.adapters.ledger.history import Judgement
 from trainer_daemon.commands.replaying import replayed
 from trainer_daemon.policy.observations import Verdict
+from trainer_daemon.policy.promotion import Case, judge, not_rolled_back
 from trainer_daemon.policy.runs import RunState
 
 
@@ -42,3 +44,21 @@ def test_evaluation_that_cannot_be_read_is_none() -> None:
     made = judged(1, format=99)
     assert verdict(made) is Verdict.REJECT
     assert replayed(a_run(), made, (), a_policy().promotion).differs
+
+
+def test_version_that_a_person_had_taken_back_stays_rejected() -> None:
+    """Whatever the other rules say about its numbers."""
+    barred = not_rolled_back("2", "rolled back by ann: scores are off")
+    made = replace(judged(1), decision=replace(a_decision(Verdict.REJECT), outcomes=(barred,)))
+    again = replayed(a_run(RunState.REJECTED), made, (), a_policy().promotion)
+    assert (again.differs, again.now.reasons) == (False, ("version 2 was rolled back by ann: scores are off",))
+
+
+def test_promotion_is_told_by_what_carried_it() -> None:
+    """Not by all that had to be so anyway: the gain, or for a first champion the bound that it reached."""
+    case = Case(candidate_version="2", candidate_period="2025-03", evaluation=an_evaluation(), champion=a_champion())
+    policy = a_policy().promotion
+    assert judge(case, policy).main_reason.startswith("log_loss 0.")
+    alone = replace(case, champion=None, evaluation=an_evaluation(champion_version="", champion={}))
+    first = judge(alone, replace(policy, thresholds={"roc_auc": 0.6}))
+    assert first.main_reason.startswith("first champion: roc_auc 0.")

@@ -144,4 +144,4 @@ def test_what_waits_to_be_told_is_listed_per_endpoint() -> None:
     assert len(lines) == 2
     assert lines[0].startswith("2 notifications wait for ops, the oldest since ")
     assert lines[0].endswith(": it answered 500")
-    assert lines[1] == "1 notifications were refused by ops"
+    assert lines[1] == "1 notification was refused by ops"

@@ -213,6 +213,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(model={"training": {"pipeline": "no.yaml"}}), "there is no file /etc/trainer/no.yaml"),
     (a_table(model={"training": {"seed": -1}}), "models[churn].training.seed is -1, but must be a whole number from 0 to"),
     (a_table(model={"training": {"hyperparameters": {"C": date(2025, 1, 1)}}}), 'hyperparameters.C is "2025-01-01", but'),
+    (a_table(model={"training": {"hyperparameters": {"C": 1}}}), "hyperparameters needs an estimator that is named: with"),
+    (
+        a_table(model={"training": {"estimator": "random_forest", "hyperparameters": {"max_dept": 3}}}),
+        'training.hyperparameters.max_dept is no parameter of random_forest; did you mean "max_depth"?',
+    ),
     (a_table(model={"promotion": {"metric": "auc"}}), 'promotion.metric is "auc", but must be one of "roc_auc"'),
     (a_table(model={"promotion": {"thresholds": {"roc_acu": 1}}}), 'promotion.thresholds names "roc_acu", but must be one of'),
     (a_table(model={"promotion": {"thresholds": {"f1": "x"}}}), 'promotion.thresholds.f1 is "x", but must be a number'),
@@ -220,6 +225,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (a_table(model={"promotion": {"thresholds": {"log_loss": -1}}}), "but must hold a bound of at least 0 for log_loss, not -1"),
     (a_table(model={"promotion": {"max_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
     (a_table(model={"promotion": {"max_slice_loss": {"f1": -1}}}), "but must hold numbers of at least 0; f1 is negative"),
+    (a_table(model={"promotion": {"max_loss": {"roc_auc": 5}}}), "but must hold a number from 0 to 1 for roc_auc, not 5"),
+    (a_table(model={"promotion": {"max_slice_loss": {"f1": 1.5}}}), "but must hold a number from 0 to 1 for f1, not 1.5"),
+    (a_table(model={"promotion": {"metric": "f1", "min_gain": 2.0}}), "min_gain is 2.0, but must be below 1 for f1: no gain is"),
     (a_table(model={"promotion": {"leak_bounds": {"roc_auc": 99.0}}}), "but must hold a bound from 0 to 1 for roc_auc, not 99"),
     (a_table(model={"promotion": {"confidence": 1.0}}), "confidence is 1.0, but must be a number of at least 0 below 1"),
     (a_table(model={"promotion": {"drift_without_reference": "skip"}}), 'must be one of "fail" or "ignore"'),
@@ -263,6 +271,30 @@ def test_passwords_are_not_told() -> None:
     assert "hunter2" in settings.mlflow.tracking_uri
 
 
+def test_section_is_not_called_by_a_name_that_can_be_none() -> None:
+    """Somebody has pasted the URL into the wrong line."""
+    name = "https://ann:hunter2@chat.example/hook?token=hunter2"
+    told = problems(a_table(notifications=[{"name": name, "url": ""}]))
+    assert [problem.partition(" ")[0] for problem in told] == ["notifications[0].name", "notifications[0].url"]
+    assert "hunter2" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg:/?ann:hunter2@db:5432/trainer",
+        "postgresql+ann:hunter2@db://trainer",
+        "http//ann:hunter2@mlflow:5000",
+        'ann:hun"ter:hunter2@db',
+        "sqlite:ann:hunter2@db/x",
+    ],
+)
+def test_password_is_not_told_where_what_was_to_be_a_url_is_none(url: str) -> None:
+    """Somebody has misspelt it, and shows the message around."""
+    for problem in (*problems(a_table(ledger=url)), *problems(a_table(mlflow={"tracking_uri": url}))):
+        assert "hunter2" not in problem
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -299,7 +331,9 @@ OVERRIDES: list[tuple[str, str, object]] = [
 @pytest.mark.parametrize(("variable", "text", "value"), OVERRIDES, ids=[f"{name}={text}" for name, text, _ in OVERRIDES])
 def test_environment_overrides_the_file(variable: str, text: str, value: object) -> None:
     """Each value gets the type of its key; lists and tables are TOML or JSON."""
-    table = a_table(model={"target": "x", "promotion": {"thresholds": {"roc_auc": 0.9}}}, log={"level": "error"})
+    training = {"estimator": "logistic_regression"}
+    model = {"target": "x", "promotion": {"thresholds": {"roc_auc": 0.9}}, "training": training}
+    table = a_table(model=model, log={"level": "error"})
     settings = check_settings(table, {variable: text}, folder=FOLDER)
     steps = variable.lower().removeprefix("trainer_").split("__")
     found: object = settings.models[0] if steps[0] == "models" else settings

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
 
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.redelivery import Reply
+from trainer_daemon.policy.retry_after import retry_after_s
 from trainer_daemon.telemetry.redaction import MASK
 
 _TEXT_BYTES_MAX = 300
@@ -112,7 +112,7 @@ def _reply(response: HTTPResponse, *, hidden: str) -> Reply:
         text = b"" if response.status // 100 == 2 else response.read1(_TEXT_BYTES_MAX)  # noqa: PLR2004 - who took it, need not say so
     return Reply(
         status=response.status,
-        retry_after_s=_retry_after_s(response),
+        retry_after_s=retry_after_s(response.headers.get("Retry-After", ""), date=response.headers.get("Date", "")),
         text=" ".join(_masked(text.decode("utf-8", "replace"), hidden).split()),
     )
 
@@ -123,18 +123,6 @@ def _masked(text: str, hidden: str) -> str:
     for secret in (part for part in (hidden, path, query) if len(part) > 1):
         text = text.replace(secret, MASK)
     return text
-
-
-def _retry_after_s(response: HTTPResponse) -> float | None:
-    """Seconds to wait: a number of them, or a date by the server's own clock (RFC 9110, 10.2.3)."""
-    value = response.headers.get("Retry-After", "")
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        later = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, later.total_seconds())
 
 
 def _told(error: Exception) -> str:

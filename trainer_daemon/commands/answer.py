@@ -8,9 +8,10 @@ import typer
 
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.commands.matching import find_runs
-from trainer_daemon.commands.opening import CommandError, now, open_session, os_user, reading
+from trainer_daemon.commands.opening import CommandError, Session, local, now, open_session, os_user, reading
 from trainer_daemon.commands.records import read_records
 from trainer_daemon.policy.answers import Answer
+from trainer_daemon.policy.approval import expires_at
 from trainer_daemon.policy.runs import Run, RunState
 
 
@@ -28,7 +29,7 @@ def answer(word: str, reply: Reply, *, config: Path, model: str | None) -> None:
 
     Raises:
         typer.BadParameter: The reason is empty.
-        CommandError: There is no such run, or it does not wait for approval.
+        CommandError: There is no such run, it does not wait for approval, or has waited too long.
         StaleStateError: Somebody has answered already.
     """
     if not reply.reason.strip():
@@ -39,10 +40,21 @@ def answer(word: str, reply: Reply, *, config: Path, model: str | None) -> None:
         runs = [run for name in session.models(model) for run in read_records(history, name).runs]
     run = choose(word, runs)
     said = Answer(approved=reply.approved, by=reply.by.strip() or os_user(), reason=reply.reason.strip(), at=now())
+    if reply.approved:
+        _refuse_late(run, said, session)
     with Ledger(session.settings.ledger) as ledger:
         ledger.answer(run, said)
     verb = "Approved" if reply.approved else "Rejected"
     print(f"{verb} version {run.model_version} of run {run.name}. {session.carried_out()}")  # noqa: T201 - the answer
+
+
+def _refuse_late(run: Run, said: Answer, session: Session) -> None:
+    rules = next(model.promotion.rules() for model in session.settings.models if model.name == run.model)
+    until = expires_at(run, rules)
+    if said.at >= until:
+        force = session.command("promote", run.model_version, "--force", "--reason", "WHY")
+        msg = f"run {run.name} waited for approval until {local(until)}, which is over; `{force}` makes it champion all the same"
+        raise CommandError(msg)
 
 
 def choose(word: str, runs: Sequence[Run]) -> Run:

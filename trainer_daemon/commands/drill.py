@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_daemon.commands.opening import Session, isolated_session, open_session
 from trainer_daemon.commands.terminal import console
 from trainer_daemon.demo_screen import Screen
-from trainer_daemon.demo_stage import orderly_end, prepare
+from trainer_daemon.demo_stage import orderly_end, prepare, undisturbed
 from trainer_daemon.drill.faults import Fault, drill
 from trainer_daemon.drill.play import Play
 from trainer_daemon.drill.seeing import Views
@@ -32,7 +32,7 @@ class DrillWish:
     Attributes:
         faults: Which; in their own order.
         folder: Where the workspace is made and left; None for a temporary one.
-        timeout_s: How long anything of a fault may take.
+        timeout_s: How long nothing may happen while something of a fault is waited for.
     """
 
     faults: Sequence[Fault]
@@ -122,7 +122,8 @@ def _drilled(session: Session, wish: DrillWish, name: str, screen: Screen) -> Re
             play.stop_daemon()
             kept = promises(views.seen(play.uploads))
         finally:
-            play.end()
+            with undisturbed():
+                play.end()
     return Report(model=name, drops=drops.source, folder=folder, faults=faults, promises=kept)
 
 

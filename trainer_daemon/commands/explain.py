@@ -18,10 +18,15 @@ _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARNING: "y
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What there is to tell about a word, in one model."""
+    """What there is to tell about a word, in one model.
+
+    Attributes:
+        link: The page of its newest run where that was executed; empty when there is none.
+    """
 
     model: str
     kind: str
+    link: str
     entries: tuple[Entry, ...]
     next_steps: tuple[str, ...]
 
@@ -59,7 +64,8 @@ def tell(word: str, session: Session, history: History | None, models: tuple[str
 
 def _story(found: Match, session: Session, history: History) -> Story:
     entries = timeline(found, read_course(history, found.runs))
-    return Story(model=found.records.model, kind=found.kind, entries=entries, next_steps=advice(found, session))
+    link = session.link_of(found.runs[-1]) if found.runs else ""
+    return Story(model=found.records.model, kind=found.kind, link=link, entries=entries, next_steps=advice(found, session))
 
 
 def _unknown(word: str, known: list[str]) -> str:
@@ -77,6 +83,7 @@ def _document(word: str, stories: tuple[Story, ...]) -> dict[str, object]:
             {
                 "model": story.model,
                 "kind": story.kind,
+                "link": story.link or None,
                 "timeline": [_item(entry) for entry in story.entries],
                 "next": list(story.next_steps),
             }
@@ -110,6 +117,9 @@ def _lines(story: Story) -> Iterator[tuple[str, str]]:
         for detail in entry.details:
             yield f"{indent}    {detail}", "red" if detail.startswith("FAILED") else "dim"
     yield "", ""
+    if story.link:
+        yield f"Its page: {story.link}", ""
+        yield "", ""
     yield "What to do next", "bold"
     for step in story.next_steps:
         yield f"  {step}", ""

@@ -126,15 +126,22 @@ def _metrics(made: Judgement | None) -> dict[str, Any] | None:
     }
 
 
+def _told(each: Chapter) -> str:
+    """Why, for people: what carried a decision, when nothing but the rules did."""
+    decision = each.judgement.decision if each.judgement else None
+    return decision.main_reason if decision and each.why == "; ".join(decision.reasons) else each.why
+
+
 def _lines(model: str, told: tuple[Chapter, ...]) -> Iterator[str]:
-    yield f"{model}: {len(told)} changes of champion" if told else f"{model}: nobody has been champion yet"
+    changes = "1 change" if len(told) == 1 else f"{len(told)} changes"
+    yield f"{model}: {changes} of champion" if told else f"{model}: nobody has been champion yet"
     for each in told:
         until = local(each.until) if each.until else "now"
         who = f"version {each.reign.version}" if each.reign.version else "nobody"
         period = f" ({each.reign.period})" if each.reign.period else ""
         run = f", run {each.run.name}" if each.run else ""
         yield f"{local(each.reign.at)} to {until}  {who}{period}, {each.reign.cause}{run}"
-        yield f"    {each.why}"
+        yield f"    {_told(each)}"
         if each.judgement:
             headline, scores = evidence_of(each.judgement.evaluation, each.judgement.decision)
             yield f"    {headline}"

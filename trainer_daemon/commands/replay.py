@@ -10,6 +10,7 @@ from trainer_daemon.adapters.ledger.history import History
 from trainer_daemon.commands.opening import CommandError, local, open_session, reading
 from trainer_daemon.commands.replaying import Replayed, replayed
 from trainer_daemon.config import Settings, load_settings
+from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Decision, PromotionPolicy
 
 
@@ -80,4 +81,9 @@ def _lines(model: str, found: tuple[Replayed, ...]) -> Iterator[str]:
     for each in differing:
         yield f"{local(each.at)}  {each.run.period} version {each.then.candidate_version or '-'}, run {each.run.name}"
         for when, decision in (("then", each.then), ("now ", each.now)):
-            yield f"    {when} {decision.verdict.value}: {'; '.join(decision.reasons)}"
+            yield f"    {when} {decision.verdict.value}: {_told(decision)}"
+
+
+def _told(decision: Decision) -> str:
+    """All that kept a candidate out, or what it became champion by."""
+    return decision.main_reason if decision.verdict is Verdict.PROMOTE else "; ".join(decision.reasons)

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer_daemon.adapters.ledger.history import Judgement, Reign
 from trainer_daemon.policy.observations import Champion, Evaluation, parse_evaluation
-from trainer_daemon.policy.promotion import Case, Decision, PromotionPolicy, judge
+from trainer_daemon.policy.promotion import ROLLED_BACK, Case, Decision, PromotionPolicy, judge
 from trainer_daemon.policy.runs import Run
 
 
@@ -47,6 +47,7 @@ def replayed(run: Run, made: Judgement, reigns: Sequence[Reign], policy: Promoti
         evaluation=_evaluation(made.evaluation, made.attempt),
         champion=_champion(made.decision.champion_version, before),
         lost_champion=next((reign.version for reign in reversed(before) if reign.version), ""),
+        rolled_back=_rolled_back(made.decision),
     )
     return Replayed(run=run, attempt=made.attempt, at=made.at, then=made.decision, now=judge(case, policy))
 
@@ -56,6 +57,12 @@ def _champion(version: str, before: Sequence[Reign]) -> Champion | None:
         return None
     reign = next((reign for reign in reversed(before) if reign.version == version), None)
     return Champion(version=version, run_key=reign.run_key, period=reign.period) if reign else Champion(version=version)
+
+
+def _rolled_back(decision: Decision) -> str:
+    """Who had taken the version back by then; empty when nobody had. Other rules do not bring it back."""
+    said = next((outcome.sentence for outcome in decision.outcomes if outcome.rule == ROLLED_BACK), "")
+    return said.partition(" was ")[2]
 
 
 def _evaluation(document: Mapping[str, Any], attempt: int) -> Evaluation | None:

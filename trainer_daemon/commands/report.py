@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trainer_daemon.adapters.ledger.history import History, Judgement, Transition
 from trainer_daemon.commands.matching import match
-from trainer_daemon.commands.opening import CommandError, open_session, reading
+from trainer_daemon.commands.opening import CommandError, Session, open_session, reading
 from trainer_daemon.commands.records import read_records
 from trainer_daemon.policy.answers import APPROVAL
 from trainer_daemon.policy.promotion import Decision
@@ -31,7 +31,7 @@ def report(word: str, *, out: Path | None, config: Path, model: str | None) -> N
         if history is None:
             raise CommandError(_unknown(word))
         run, made = _judged(word, history, session.models(model))
-        page = _page(history, run, made, metric=session.model(run.model).promotion.metric)
+        page = _page(history, run, made, session)
     file = out or Path(f"{run.name}.html")
     try:
         file.write_text(page, encoding="utf-8")
@@ -54,7 +54,7 @@ def _judged(word: str, history: History, models: tuple[str, ...]) -> tuple[Run, 
     return judged[0]
 
 
-def _page(history: History, run: Run, made: Judgement, *, metric: str) -> str:
+def _page(history: History, run: Run, made: Judgement, session: Session) -> str:
     decision = _with_answer(made.decision, history.transitions(run.key))
     reported = Reported(
         run=run,
@@ -62,7 +62,8 @@ def _page(history: History, run: Run, made: Judgement, *, metric: str) -> str:
         became=run.state,
         evaluation=made.evaluation,
         judged=history.judged(run.model),
-        metric=metric,
+        metric=session.model(run.model).promotion.metric,
+        link=session.link_of(run),
     )
     return report_of(reported)
 

@@ -7,10 +7,7 @@ from trainer_daemon.commands.setup_shell import quietly, unless
 from trainer_daemon.policy import gcloud
 
 ROLE = "trainerDaemonPipelines"
-PERMISSIONS = (
-    *(f"aiplatform.pipelineJobs.{verb}" for verb in ("cancel", "create", "get", "list")),
-    "aiplatform.metadataStores.get",  # the service asks for it of whoever creates a job
-)
+PERMISSIONS = tuple(f"aiplatform.pipelineJobs.{verb}" for verb in ("cancel", "create", "get", "list"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

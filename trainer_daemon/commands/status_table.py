@@ -10,8 +10,6 @@ from trainer_daemon.commands.opening import file_name, local
 from trainer_daemon.commands.records import Records
 from trainer_daemon.commands.status import Status, quarantined
 from trainer_daemon.commands.terminal import console
-from trainer_daemon.policy.observations import Verdict
-from trainer_daemon.policy.promotion import Result, RuleOutcome
 from trainer_daemon.policy.runs import LIVE, Run, RunState
 from trainer_daemon.telemetry.redaction import redacted
 
@@ -51,9 +49,11 @@ def undelivered(waiting: tuple[Waiting, ...]) -> Iterator[str]:
     for entry in waiting:
         if entry.since is not None:
             why = f": {entry.error}" if entry.error else ""
-            yield f"{entry.number} notifications wait for {entry.endpoint}, the oldest since {local(entry.since)}{why}"
+            words = "1 notification waits" if entry.number == 1 else f"{entry.number} notifications wait"
+            yield f"{words} for {entry.endpoint}, the oldest since {local(entry.since)}{why}"
         if entry.refused:
-            yield f"{entry.refused} notifications were refused by {entry.endpoint}"
+            words = "1 notification was" if entry.refused == 1 else f"{entry.refused} notifications were"
+            yield f"{words} refused by {entry.endpoint}"
 
 
 def hints(seen: Status) -> Iterator[str]:
@@ -186,7 +186,7 @@ def main_reason(run: Run) -> str:
         return f"to be cancelled: {run.ending_reason}"
     match run.state:
         case RunState.PROMOTED | RunState.REJECTED | RunState.AWAITING_APPROVAL:
-            return _main_rule(run)
+            return _judged(run)
         case RunState.QUEUED if run.error:
             return f"again from {local(run.ready_at)}: {run.error}"
         case RunState.QUEUED:
@@ -197,20 +197,10 @@ def main_reason(run: Run) -> str:
             return _URI_FOLDER.sub("", run.error)
 
 
-def _main_rule(run: Run) -> str:
-    """What failed first, or else the gain, or for a first champion the threshold it passed."""
+def _judged(run: Run) -> str:
+    """What a decision about a run rests on."""
     if run.state is not RunState.AWAITING_APPROVAL and run.error:
         return run.error  # a person's word, or that nobody said one
     if run.decision is None:
         return "its version was made champion by hand"
-    wanted = Result.PASSED if run.decision.verdict is Verdict.PROMOTE else Result.FAILED
-    told = [outcome for outcome in run.decision.outcomes if outcome.result is wanted]
-    best = min(told, key=_rank, default=None)
-    first = "first champion: " if wanted is Result.PASSED and not run.decision.champion_version else ""
-    return first + best.sentence if best else ""
-
-
-def _rank(outcome: RuleOutcome) -> int:
-    if outcome.result is Result.FAILED:
-        return 0
-    return next((rank for rank, rule in enumerate(("min_gain", "threshold", "evaluated")) if outcome.rule.startswith(rule)), 9)
+    return run.decision.main_reason

@@ -69,10 +69,12 @@ def _kill_children(play: Play) -> str:
 
 def _kill_everything(play: Play) -> str:
     run = play.until_running(play.upload_month())
-    killed = play.kill_children(daemon=True)
+    lost = play.views.told("run_lost")
+    killed = play.kill_everything()
     play.start_daemon()
     run = play.until_decided(run)
-    return f"{killed} processes killed; the run was started again and ended {run.state}"
+    course = "was started again and" if play.views.told("run_lost") > lost else "had come to its end before, and"
+    return f"{killed} processes killed; the run {course} ended {run.state}"
 
 
 def _same_bytes(play: Play) -> str:

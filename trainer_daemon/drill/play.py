@@ -1,10 +1,8 @@
 """What a scene of the drill can do: upload, wait for what should come of it, kill; and what it was that was uploaded."""
 
 import hashlib
-import os
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psutil
@@ -13,6 +11,7 @@ from trainer_daemon.commands.records import Records
 from trainer_daemon.config import ModelSettings
 from trainer_daemon.demo_screen import Screen
 from trainer_daemon.demo_stage import Daemon, Stage
+from trainer_daemon.drill.patience import Patience
 from trainer_daemon.drill.seeing import Views, processes_of
 from trainer_daemon.drill.stage import Drops, name_of, packed
 from trainer_daemon.errors import TrainerError
@@ -36,7 +35,7 @@ class Play:
         drops: Where months come from.
         views: Of the stage.
         screen: For whoever watches.
-        timeout_s: How long anything may take.
+        timeout_s: How long nothing may happen while something is waited for.
     """
 
     def __init__(
@@ -106,17 +105,17 @@ class Play:
         return ended
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        """Look until something has happened.
+        """Look until something has happened, however slow the machine is, as long as anything goes on.
 
         Raises:
-            Unfulfilled: It does not in time, or the daemon has ended.
+            Unfulfilled: Nothing comes any nearer to it, or the daemon has ended.
         """
-        deadline = time.monotonic() + self._timeout_s
+        patience = Patience(self.views.progress, self._timeout_s)
         with self.screen.waiting(f"waiting for {what}"):
             while not condition():
                 _ = self.daemon_pid
-                if time.monotonic() > deadline:
-                    msg = f"waited {self._timeout_s:g} s in vain for {what}"
+                if patience.exhausted:
+                    msg = f"nothing has happened for {self._timeout_s:g} s while waiting for {what}"
                     raise Unfulfilled(msg)
                 self.screen.still(f"waiting for {what}")
                 time.sleep(_LOOK_S)
@@ -138,22 +137,24 @@ class Play:
     def end(self) -> None:
         """Let nothing go on of what was started here, however the drill ends."""
         if self._daemon.is_alive():
-            self.kill_children(daemon=True)
-        for process in processes_of(self._stage.folder):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+            self.kill_everything()
+        _killed(processes_of(self._stage.folder))
 
-    def kill_children(self, *, daemon: bool = False) -> int:
-        """`kill -9` of everything below the daemon, and of itself if wanted; how many processes that were."""
+    def kill_children(self) -> int:
+        """`kill -9` of everything below the daemon; how many processes that were."""
+        killed = _killed(psutil.Process(self.daemon_pid).children(recursive=True))
+        self.screen.line(f"  {killed} processes are killed")
+        return killed
+
+    def kill_everything(self) -> int:
+        """`kill -9` of the daemon and of all below it, also of what is started just then; how many processes that were."""
         below = psutil.Process(self.daemon_pid).children(recursive=True)
-        if daemon:
-            self._daemon.kill()
-        for process in below:
-            with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                if process.is_running():
-                    os.kill(process.pid, signal.SIGKILL)
-        self.screen.line(f"  {len(below) + daemon} processes are killed")
-        return len(below) + daemon
+        self._daemon.kill()
+        killed = 1 + _killed(below)
+        while left := processes_of(self._stage.folder):
+            killed += _killed(left)
+        self.screen.line(f"  {killed} processes are killed")
+        return killed
 
     def _upload(self, name: str, text: str) -> Upload:
         body = packed(name, text)
@@ -177,6 +178,16 @@ class Play:
 
         self.until(looked, f"{what}, of {upload.uri.rpartition('/')[2]}")
         return found[0]
+
+
+def _killed(processes: Iterable[psutil.Process]) -> int:
+    """How many of these processes there were to kill."""
+    killed = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()  # not before it has looked whether it is still the same process
+            killed += 1
+    return killed
 
 
 def _upload_of(run: Run) -> Upload:

@@ -1,7 +1,8 @@
 """What the drill sees of its workspace: ledger, registry, the runs that were executed, processes that are left."""
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -57,6 +58,16 @@ class Views:
         with closing(history):
             return read_course(history, history.runs(self.model))
 
+    def progress(self) -> Hashable:
+        """Differs after anything that a run's way to its end is made of: an event, a change of its state, words of its steps.
+
+        What is tried again and again without success is no part of it, so that this stops to differ in the end.
+        """
+        records = self.records()
+        states = tuple((run.key, run.state, run.attempt) for run in records.runs)
+        words = sum(folder.log.stat().st_size for folder in self._run_folders() if folder.log.exists())
+        return len(records.happenings), states, words
+
     def champion(self) -> str:
         """The version that the alias points to, or ''."""
         found = self._registry.call("champion", model=self.model)["champion"]
@@ -107,15 +118,22 @@ class Views:
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """What was started for a folder and still works: the daemon by its command line, steps by their mark."""
-    return [process for process in psutil.process_iter() if _belongs(process, str(folder))]
+    """What was started for a folder and still works: the daemon by its command line, runs and steps by their marks."""
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+    return [process for process in others if _belongs(process, f"{folder}/")]
 
 
 def _belongs(process: psutil.Process, folder: str) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        is_daemon = "trainer_daemon" in process.cmdline() and any(word.startswith(f"{folder}/") for word in process.cmdline())
-        return is_daemon or process.environ().get(MARKER, "").startswith(f"{folder}/")
+        words = process.cmdline()
+        is_daemon = "trainer_daemon" in words and any(word.startswith(folder) for word in words)
+        return is_daemon or process.environ().get(MARKER, "").startswith(folder) or _has_open_run(process, folder)
     except (psutil.Error, OSError):
         return False
+
+
+def _has_open_run(process: psutil.Process, folder: str) -> bool:
+    """What was forked has no environment of its own that others see, but has a file of its run open."""
+    return any(file.path.startswith(folder) and "/runs/" in file.path.removeprefix(folder) for file in process.open_files())

@@ -16,7 +16,7 @@ def ask(run: Run, policy: PromotionPolicy, now: datetime) -> Advance:
 
 
 def expires_at(run: Run, policy: PromotionPolicy) -> datetime:
-    """When a run that waits is given up; it has waited since its last move."""
+    """When a run that waits is given up, and approval comes too late; it has waited since its last move."""
     return run.updated_at + _patience(policy)
 
 
@@ -48,7 +48,7 @@ def conclude(run: Run, champion_version: str, policy: PromotionPolicy, now: date
         return Advance(run=run, to=RunState.PROMOTED, why="its version was made champion by hand")
     if run.answer is not None and not run.answer.approved:
         return Reject(run=run, decision=answered(decision, run.answer), why=run.answer.sentence)
-    if run.answer is None and now >= expires_at(run, policy):
+    if (run.answer.at if run.answer else now) >= expires_at(run, policy):
         late = expired(decision, policy.approval_expiry_days)
         return Reject(run=run, decision=late, why=late.reasons[0])
     if champion_version != decision.champion_version:

@@ -14,6 +14,8 @@ from trainer_daemon.policy.rules import HIGHER_IS_BETTER, Result, RuleOutcome, i
 
 __all__ = ["HIGHER_IS_BETTER", "Case", "Decision", "PromotionPolicy", "Result", "RuleOutcome", "judge", "not_rolled_back"]
 
+ROLLED_BACK = "rolled_back"
+"""Name of the rule that a version fails which a person took back."""
 SHADOW = "shadow"
 """Name of the rule that nobody passes while `mode` is `shadow`."""
 
@@ -74,8 +76,19 @@ class Decision:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The sentences that carry the verdict: what failed, or else what passed."""
+        return tuple(outcome.sentence for outcome in self._carrying)
+
+    @property
+    def main_reason(self) -> str:
+        """What failed first, or else the gain, or for a first champion the threshold it passed; empty when there is no rule."""
+        best = min(self._carrying, key=_rank, default=None)
+        first = "first champion: " if self.verdict is Verdict.PROMOTE and not self.champion_version else ""
+        return first + best.sentence if best else ""
+
+    @property
+    def _carrying(self) -> tuple[RuleOutcome, ...]:
         wanted = Result.PASSED if self.verdict is Verdict.PROMOTE else Result.FAILED
-        return tuple(outcome.sentence for outcome in self.outcomes if outcome.result is wanted)
+        return tuple(outcome for outcome in self.outcomes if outcome.result is wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +183,7 @@ def _registered(case: Case) -> RuleOutcome:
 
 def not_rolled_back(version: str, rolled_back: str) -> RuleOutcome:
     """What a person took back only a person brings back."""
-    return outcome("rolled_back", passed=False, sentence=f"version {version} was {rolled_back}")
+    return outcome(ROLLED_BACK, passed=False, sentence=f"version {version} was {rolled_back}")
 
 
 def _evaluated(case: Case) -> RuleOutcome:
@@ -249,6 +262,13 @@ def _loss(evaluation: Evaluation, metric: str, allowed: float) -> RuleOutcome:
         f"worse by {loss:.4f}, at most {allowed:g} is allowed"
     )
     return outcome(rule, passed=loss <= allowed, sentence=sentence, numbers=(loss, allowed))
+
+
+def _rank(rule: RuleOutcome) -> int:
+    """How much a rule says about a decision; the lowest says most."""
+    if rule.result is Result.FAILED:
+        return 0
+    return next((rank for rank, name in enumerate(("min_gain", "threshold", "evaluated")) if rule.rule.startswith(name)), 9)
 
 
 def _compared(gain: float) -> str:

@@ -14,6 +14,8 @@ from trainer_daemon.policy.runs import Run, RunState
 @pytest.fixture
 def story(folder: Path) -> Storyteller:
     """Version 1 is champion, version 2 waits for approval."""
+    with (folder / "trainer.toml").open("a") as file:
+        file.write("[models.promotion]\napproval_expiry_days = 3650\n")
     told = Storyteller(folder / "ledger.db")
     told.judged(a_drop("2025-01"), "1", log_loss=0.55)
     told.waits(a_drop("2025-03"), "2")
@@ -62,6 +64,17 @@ def test_what_does_not_wait_is_refused_with_what_does(call: Call, story: Storyte
     name = the_waiting(story).name
     assert f"does not wait for approval, it is PROMOTED; for approval wait: {name} (version 2)" in answer.err
     assert "there is no run 99; for approval wait:" in call("approve", "99", "--reason", "fine").err
+
+
+def test_approval_that_comes_too_late_is_refused(call: Call, story: Storyteller, folder: Path) -> None:
+    """With what a person can do all the same; a rejection is never too late."""
+    config = folder / "trainer.toml"
+    config.write_text(config.read_text().replace("3650", "14"))
+    answer = call("approve", "2", "--reason", "fine")
+    assert (answer.code, answer.out, the_waiting(story).answer) == (1, "", None)
+    assert "waited for approval until 2026-" in answer.err
+    assert "`trainer-daemon promote 2 --force --reason WHY` makes it champion all the same" in answer.err
+    assert call("reject", "2", "--reason", "no").code == 0
 
 
 @pytest.mark.usefixtures("story")

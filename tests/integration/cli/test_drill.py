@@ -23,7 +23,7 @@ subscription = "projects/my-project/subscriptions/trainer"
 [models.training]
 pipeline = "hello"
 """
-FAULTS = ("kill-daemon", "same-bytes", "broken-file")
+FAULTS = ("kill-daemon", "kill-everything", "same-bytes", "broken-file")
 
 
 @pytest.mark.timeout(900)
@@ -43,6 +43,7 @@ def test_configuration_is_drilled_without_touching_what_it_names(tmp_path: Path)
     assert [report[key] for key in ("ok", "model", "drops", "workspace")] == [True, "churn", "invented customers", None]
     assert [(fault["name"], fault["verdict"]) for fault in report["faults"]] == [
         ("kill-daemon", "held"),
+        ("kill-everything", "held"),
         ("same-bytes", "held"),
         ("broken-file", "skipped"),
     ]

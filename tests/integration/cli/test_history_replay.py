@@ -145,6 +145,19 @@ def test_history_has_the_numbers_of_both(call: Call) -> None:
     assert "log_loss: the candidate 0.5000, the champion 0.6000" in told
 
 
+def test_history_has_the_numbers_that_a_champion_was_promoted_by(call: Call, folder: Path) -> None:
+    """Not those of an earlier evaluation against somebody else; both decisions can be replayed."""
+    story = Storyteller(folder / "ledger.db")
+    story.judged(a_drop("2025-01"), "1", log_loss=0.55)
+    story.evaluated_again(story.waits(a_drop("2025-03"), "2"), log_loss=0.41)
+    told = call("history").out
+    assert "log_loss: the candidate 0.4100, the champion 0.6000" in told
+    assert told.splitlines()[-5].strip().startswith("log_loss 0.4100 against the champion's 0.6000")
+    assert "at least 30 are needed" not in told, "what had to be so anyway"
+    found = [each for each in decisions(call, "--policy", rules(folder, AS_IT_WAS)) if each["version"] == "2"]
+    assert [each["attempt"] for each in found] == [1, 2]
+
+
 def test_history_tells_what_others_did(call: Call, folder: Path) -> None:
     """Found, moved by hand, taken away, and that is all that is known of it."""
     story = Storyteller(folder / "ledger.db")

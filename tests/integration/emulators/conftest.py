@@ -11,7 +11,7 @@ from tests.emulators.fixtures import MakeKfpServer
 from tests.emulators.pubsub_server import PubSubServer
 from tests.integration.emulators.kfp_lab import Lab, MakeLab, connect
 from tests.integration.emulators.lines import Line, open_line
-from tests.integration.orchestrator_contract import Probe, compile_probes
+from tests.integration.orchestrator_contract import Probe
 
 MakeLine = Callable[..., Line]
 
@@ -37,19 +37,13 @@ def ordered_publisher(pubsub: PubSubServer) -> Iterator[PublisherClient]:  # noq
     client.transport.close()
 
 
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the compiled test pipelines."""
-    return compile_probes(tmp_path_factory.mktemp("packages"))
-
-
 @pytest.fixture
-def make_lab(make_kfp_server: MakeKfpServer, packages: Path, tmp_path: Path) -> MakeLab:
+def make_lab(make_kfp_server: MakeKfpServer, compiled: Path, tmp_path: Path) -> MakeLab:
     """Start a Kubeflow Pipelines server with a client; keyword arguments are those of `make_kfp_server`."""
 
     def make(**options: bool) -> Lab:
         server = make_kfp_server(**options)
-        return Lab(server=server, client=connect(server), packages=packages, probe=Probe(path=tmp_path / "probe.jsonl"))
+        return Lab(server=server, client=connect(server), packages=compiled, probe=Probe(path=tmp_path / "probe.jsonl"))
 
     return make
 

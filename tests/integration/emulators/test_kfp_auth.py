@@ -117,11 +117,11 @@ def test_a_proxy_may_answer_401_instead_of_a_redirection(kfp_server: KfpServer) 
         connect(kfp_server, namespace="kubeflow-user").list_runs()
 
 
-def test_a_client_over_https_needs_the_authority(make_kfp_server: MakeKfpServer, packages: Path) -> None:
+def test_a_client_over_https_needs_the_authority(make_kfp_server: MakeKfpServer, compiled: Path) -> None:
     """The certificate is of an authority that only this test knows; uploads work too."""
     server = make_kfp_server(is_https=True)
 
-    assert connect(server).upload_pipeline(str(packages / "probe.yaml"), "churn").name == "churn"
+    assert connect(server).upload_pipeline(str(compiled / "probe.yaml"), "churn").name == "churn"
     with pytest.raises(urllib3.exceptions.MaxRetryError, match="CERTIFICATE_VERIFY_FAILED"):
         connect(server, namespace="kubeflow-user", ssl_ca_cert=None).list_runs()
 

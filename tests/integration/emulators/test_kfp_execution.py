@@ -8,6 +8,7 @@ import pytest
 from tests.acceptance.harness import wait_until
 from tests.emulators.kfp_server import KfpServer
 from tests.integration.emulators.kfp_lab import ANSWER_S, Lab
+from tests.made_once import made_once
 
 SLEEP_S = 120.0
 
@@ -15,9 +16,8 @@ SLEEP_S = 120.0
 @pytest.fixture(scope="session")
 def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled pipeline `hello` of the daemon."""
-    folder = tmp_path_factory.mktemp("compiled")
-    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=120, capture_output=True)
-    return folder / "hello.yaml"
+    command = [sys.executable, "-m", "pipelines", "compile", "--out"]
+    return made_once(tmp_path_factory, "pipelines", lambda folder: subprocess.run([*command, folder], check=True)) / "hello.yaml"
 
 
 def log_of(server: KfpServer, run_id: str) -> str:

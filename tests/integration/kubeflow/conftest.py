@@ -22,7 +22,7 @@ from trainer_daemon.adapters.kubeflow import (
     NoCredentials,
     Placement,
 )
-from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.pipelines import Pipelines
 from trainer_daemon.remote.spec import Adjustments
 

@@ -147,7 +147,7 @@ import structlog
 from trainer_daemon.adapters.kubeflow import *
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.ports import RunRequest
-from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.pipelines import Pipelines
 from trainer_daemon.remote.spec import Adjustments
 host, compiled, out = sys.argv[1:]

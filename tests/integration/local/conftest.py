@@ -6,14 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.local.traces import Make, alive_in
-from tests.integration.orchestrator_contract import Probe, compile_probes, eventually
+from tests.integration.orchestrator_contract import Probe, eventually
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the compiled test pipelines."""
-    return compile_probes(tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture

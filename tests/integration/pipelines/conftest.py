@@ -8,6 +8,7 @@ import pytest
 from pipelines.parameters import RunIdentity
 from tests.integration.pipelines.executing import python
 from tests.integration.pipelines.registry import Registry
+from tests.made_once import made_once
 
 _NUMBERS = itertools.count()
 
@@ -38,6 +39,4 @@ def registry(mlflow_folder: Path) -> Registry:
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of compiled pipelines."""
-    folder = tmp_path_factory.mktemp("compiled")
-    python("-m", "pipelines", "compile", "--out", str(folder))
-    return folder
+    return made_once(tmp_path_factory, "pipelines", lambda folder: python("-m", "pipelines", "compile", "--out", str(folder)))

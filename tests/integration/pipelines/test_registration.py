@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from pipelines import tracking
-from pipelines.champion import score_champion
+from pipelines.champion import HeldOut, score_champion
 from pipelines.cleaning import Prepared, row_hashes
 from pipelines.errors import BadDrop, BadSettings
 from pipelines.evaluation import ChampionScores
@@ -162,7 +162,8 @@ def scored(registry: Registry, data: Prepared, version: str) -> ChampionScores:
     """The version as champion on the held-out rows."""
     labels = data.holdout["Churn"].to_numpy().astype("int64")
     tracking.connect(registry.identity.tracking_uri)
-    return score_champion(registry.identity.model, version, rows=data.holdout, labels=labels, schema=data.schema)
+    held_out = HeldOut(rows=data.holdout, labels=labels, schema=data.schema)
+    return score_champion(registry.identity.model, version, held_out=held_out, schema=data.schema)
 
 
 def test_champion_is_scored_like_the_model_it_is(registry: Registry, data: Prepared, model_folder: Path) -> None:

@@ -14,7 +14,7 @@ from tests.emulators.vertex_server import LOCATION, PROJECT, VertexServer
 from tests.integration.orchestrator_contract import Probe
 from trainer_daemon.adapters.vertex import Connection, VertexApi, VertexOrchestrator, Workload
 from trainer_daemon.adapters.vertex.jobs import VertexJob
-from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.pipelines import Pipelines
 from trainer_daemon.remote.spec import Adjustments
 

@@ -74,7 +74,7 @@ def test_each_trouble_has_its_fix(vertex_server: VertexServer, examined: Examine
     assert (account.status, root.status) == (Status.FAILED, Status.FAILED)
     assert account.fix.startswith(f"gcloud iam service-accounts add-iam-policy-binding {STEPS} --project=demo-project ")
     assert root.found == "there is no bucket artifacts"
-    assert root.fix.startswith("gcloud storage buckets create gs://artifacts --location=europe-west1")
+    assert root.fix.startswith("gcloud storage buckets create gs://artifacts --project=demo-project --location=europe-west1 ")
     vertex_server.grant(accounts=[STEPS], buckets={"artifacts": []})
     root = examined()["pipeline root"]
     assert (root.status, f"--member=serviceAccount:{STEPS} --role=roles/storage.objectUser" in root.fix) == (Status.WARNING, True)
@@ -89,6 +89,28 @@ def test_each_trouble_has_its_fix(vertex_server: VertexServer, examined: Examine
         assert checks["service account"].status is Status.SKIPPED
     vertex_server.refuse(LIST, 401, times=1)
     assert "gcloud auth application-default login" in examined()["orchestrator"].fix
+
+
+def test_each_trouble_beside_vertex_ai_has_its_fix(vertex_server: VertexServer, examined: Examine) -> None:
+    """The steps' account: there is none, IAM is not enabled, or it may not be looked at. The bucket: as well, or no answer."""
+    vertex_server.grant(accounts=[STEPS], buckets={"artifacts": WRITE})
+    for status, reason, found, fix in (
+        (404, "", f"there is no service account {STEPS}: cannot ask", "make it: trainer-daemon setup-gcp --print"),
+        (403, "SERVICE_DISABLED", "does not permit it", "gcloud services enable iam.googleapis.com --project=demo-project"),
+        (403, "IAM_PERMISSION_DENIED", "does not permit it", "gcloud iam service-accounts add-iam-policy-binding"),
+    ):
+        vertex_server.refuse("POST /projects/-/serviceAccounts/*", status, headers={"X-Reason": reason}, times=1)
+        checks = examined()
+        account = checks["service account"]
+        assert (account.status, found in account.found, account.fix.startswith(fix)) == (Status.FAILED, True, True), account
+        assert checks["pipeline root"].status is Status.OK
+    for status, expected, found in (
+        (403, Status.WARNING, "gs://artifacts/runs exists; this account may not write there"),
+        (503, Status.FAILED, "cannot ask Cloud Storage about bucket artifacts: 503 "),
+    ):
+        vertex_server.refuse("GET /storage/v1/b/artifacts/*", status, times=1)
+        root = examined()["pipeline root"]
+        assert (root.status, root.found.startswith(found)) == (expected, True), root
 
 
 def test_region_that_does_not_exist_is_told(vertex_server: VertexServer, examined: Examine) -> None:

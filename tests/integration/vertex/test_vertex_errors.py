@@ -6,22 +6,31 @@ import threading
 from functools import partial
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from tests.emulators.vertex_server import CREATE, LIST, LOCATION, PROJECT
+from tests.integration.kubeflow.stranger import answering
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually
 from tests.integration.vertex.conftest import Site
-from trainer_daemon.adapters.vertex import VertexOrchestrator
+from trainer_daemon.adapters.vertex import Connection, VertexApi, VertexOrchestrator
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.telemetry.logging import quiet_log
 
 
 def test_quota_that_is_used_up_says_how_long_to_wait(site: Site) -> None:
-    """By the details of the error or by the header; it is not slept through: other models go on."""
-    for headers, wait_s in (({"X-Retry-Delay": "17.5s"}, 17.5), ({"Retry-After": "9"}, 9.0), ({}, None)):
+    """By the details of the error or by the header, a number or a date; it is not slept through: other models go on."""
+    past = "Thu, 01 Jan 2026 00:00:00 GMT"
+    for headers, wait_s in (
+        ({"X-Retry-Delay": "17.5s", "Retry-After": "9"}, 17.5),
+        ({"Retry-After": "9"}, 9.0),
+        ({"Retry-After": past}, 0.0),
+        ({}, None),
+    ):
         site.server.refuse(LIST, 429, headers=headers, times=1)
         with pytest.raises(TemporaryError, match="cannot list pipeline jobs: 429 on request of a test") as caught:
             site.connect().observe([RUN])
         assert caught.value.retry_after_s == wait_s
-    assert len(site.server.requests(LIST)) == 3
+    assert len(site.server.requests(LIST)) == 4
 
 
 def test_refusal_keeps_the_words_of_the_service(site: Site, probe: Probe) -> None:
@@ -103,6 +112,29 @@ def test_answer_that_trickles_ends(site: Site) -> None:
             thread.join()
 
 
+def told_by(page: bytes) -> str:
+    """What is said of a page of a list, by whoever it is."""
+    with answering({"": (200, "application/json", page)}) as host:
+        nobody = AnonymousCredentials()  # type: ignore[no-untyped-call, unused-ignore]
+        api = VertexApi(Connection(project=PROJECT, location=LOCATION, host=host), nobody, log=quiet_log())
+        with pytest.raises(TemporaryError) as caught:
+            api.open_jobs()
+    return str(caught.value)
+
+
+def test_job_that_lacks_what_every_job_has_is_none() -> None:
+    """One without a beginning would be over its time, and be ended."""
+    for job in (b'{"name": "projects/1/locations/l/pipelineJobs/x"}', b'{"createTime": "2026-01-01T00:00:00Z"}'):
+        told = told_by(b'{"pipelineJobs": [' + job + b"]}")
+        assert told.endswith("is no pipeline job: it lacks name or createTime; is orchestrator.location right?")
+
+
+def test_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page names another one."""
+    monkeypatch.setattr("trainer_daemon.adapters.vertex.api._PAGES_MAX", 3)
+    assert told_by(b'{"nextPageToken": "more"}') == "the list of pipeline jobs does not end after 3 pages"
+
+
 def test_connection_that_was_closed_meanwhile_is_opened_again(site: Site) -> None:
     """Once, for what can be asked again."""
     api = site.api()
@@ -130,7 +162,7 @@ import structlog
 from google.auth.credentials import AnonymousCredentials
 from trainer_daemon.adapters.vertex import *
 from trainer_daemon.ports import RunRequest
-from trainer_daemon.remote.following import Habits
+from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.pipelines import Pipelines
 from trainer_daemon.remote.spec import Adjustments
 assert "google.cloud.aiplatform_v1" not in sys.modules

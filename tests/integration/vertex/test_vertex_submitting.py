@@ -169,4 +169,9 @@ def test_trouble_of_the_service_passes(site: Site, probe: Probe) -> None:
     site.server.refuse(CREATE, 503, times=1)
     with pytest.raises(TemporaryError, match="cannot create pipeline job other: 503 on request of a test"):
         site.connect().submit(a_request(probe, name="other"))
+    site.server.refuse(CREATE, 429, headers={"X-Retry-Delay": "60s"}, times=1)
+    site.server.refuse(GET, 503, times=1)  # the look whether it happened all the same says less than the create
+    with pytest.raises(TemporaryError, match="cannot create pipeline job other: 429 on request of a test") as caught:
+        site.connect().submit(a_request(probe, name="other"))
+    assert caught.value.retry_after_s == 60.0
     assert [job.name for job in site.api().open_jobs()] == [RUN]

@@ -32,7 +32,9 @@ def test_open_jobs_are_observed_with_one_call_per_page(site: Site) -> None:
     lists = site.server.requests(LIST)
     assert (len(lists), gets(site)) == (3, [])
     assert all("labels.trainer_daemon" in each.query and "readMask" in each.query for each in lists)
-    assert len(site.api().open_jobs()) == 250
+    listed = site.api().open_jobs()
+    assert len(listed) == 250
+    assert all(job.changed_at for job in listed), "when a job last changed tells how soon to look again"
 
 
 def test_end_of_a_job_costs_one_call(site: Site) -> None:
@@ -79,6 +81,7 @@ def test_every_state_is_known_and_a_new_one_is_named(site: Site) -> None:
     assert {name: observation.phase for name, observation in seen.items()} == phases
     assert seen["foo"].reason == "42"
     going_on = [name for name, phase in phases.items() if phase in {Phase.PENDING, Phase.RUNNING, Phase.UNKNOWN}]
+    assert {job.name for job in site.api().open_jobs()} == set(going_on), "and only these are listed"
     for name in going_on:
         site.server.enter(name, "SUCCEEDED")
     assert {outcome(adapter, name).phase for name in going_on} == {Phase.SUCCEEDED}

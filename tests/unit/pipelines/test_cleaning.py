@@ -1,14 +1,17 @@
 """Cells of drops to typed, split rows, or to one sentence about why they can never be trained."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from pipelines.champion import HeldOut, score_champion
 from pipelines.cleaning import row_hashes
 from pipelines.errors import BadDrop
-from pipelines.schema import Kind, parse_schema
+from pipelines.schema import Kind, Schema, parse_schema, units_differ
 from tests.unit.pipelines.builders import HEADER, a_csv, a_schema, prepared
 
 FEATURES = {"Tenure": Kind.NUMERIC, "Charges": Kind.NUMERIC, "Contract": Kind.TEXT}
@@ -215,6 +218,48 @@ def test_held_out_customer_is_trained_on_in_no_month() -> None:
     assert set(result.holdout["customer"]).isdisjoint(result.training["customer"])
     assert set(result.holdout["customer"]) | set(result.training["customer"]) == {f"c{number}" for number in range(500)}
     assert len(result.training) == 3 * result.training["customer"].nunique()
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.2, 0.5), (0.5, 0.2)])
+def test_champion_with_another_holdout_is_judged_by_customers_it_has_not_seen(before: float, after: float) -> None:
+    """Whether more or fewer are held out than when it was trained; nor has the candidate seen them."""
+    lines = ["customer,Tenure,Churn", *(f"c{number},{number % 70},{number % 2}" for number in range(500))]
+    month = "\n".join(lines).encode()
+    champion = prepared(month, entity_column="customer", holdout_ratio=before)
+    result = prepared(month, entity_column="customer", holdout_ratio=after, champion=champion.schema)
+    judged_by = set(result.holdout["customer"])
+    assert len(judged_by) == pytest.approx(0.2 * 500, rel=0.3)
+    assert judged_by.isdisjoint(champion.training["customer"])
+    assert judged_by.isdisjoint(result.training["customer"])
+    assert result.training["customer"].nunique() == pytest.approx((1 - after) * 500, rel=0.2)
+
+
+def by(entity: str, *columns: str) -> Schema:
+    """A schema whose rows are held out by one of its columns."""
+    return replace(a_schema(**dict.fromkeys(columns, Kind.TEXT)), entity_column=entity)
+
+
+@pytest.mark.parametrize(
+    ("champion", "own"),
+    [
+        (by("customer", "customer", "household"), by("household", "customer", "household")),
+        (by("customer", "customer", "plan"), by("", "customer", "plan")),
+        (by("", "customer", "plan"), by("customer", "customer", "plan")),
+    ],
+    ids=["another column", "no column any more", "a column since then"],
+)
+def test_champion_that_was_held_out_by_something_else_is_not_scored(champion: Schema, own: Schema) -> None:
+    """Eight in ten of the rows would be known to it, and the evidence would be about what it remembers."""
+    held_out = HeldOut(rows=pd.DataFrame(), labels=np.empty(0), schema=own)
+    assert "set entity_column back" in score_champion("churn", "1", held_out=held_out, schema=champion).error
+
+
+def test_column_of_customers_that_was_renamed_holds_the_same_customers() -> None:
+    """Its name is no part of the split."""
+    champion = by("customer", "customer", "plan")
+    assert not units_differ(champion, by("Customer", "Customer", "plan"))
+    assert not units_differ(champion, by("subscriber", "subscriber", "plan"))
+    assert not units_differ(by("", "plan"), by("", "plan"))
 
 
 def test_entity_is_no_feature() -> None:

@@ -10,10 +10,12 @@ import pytest
 from pipelines import model as model_module
 from pipelines.cleaning import row_hashes
 from pipelines.errors import BadSettings
+from pipelines.model import ESTIMATORS as ESTIMATOR_CLASSES
 from pipelines.model import Trained, TrainingRows, build, churn_probabilities, train
 from pipelines.parameters import TrainingSettings
 from pipelines.schema import Kind, Schema
 from tests.unit.pipelines.builders import a_csv, a_schema, prepared
+from trainer_daemon.config_training import HYPERPARAMETERS
 
 ESTIMATORS = ("auto", "logistic_regression", "random_forest", "hist_gradient_boosting")
 
@@ -170,3 +172,10 @@ def test_scoring_in_slices_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     whole = churn_probabilities(model, rows.features)
     monkeypatch.setattr(model_module, "_CHUNK_ROWS", 7)
     assert churn_probabilities(model, rows.features).tolist() == whole.tolist()
+
+
+def test_configuration_knows_the_hyperparameters_that_the_estimators_have() -> None:
+    """It does not import them, so that a wrong name is told before anything is trained."""
+    assert {name: set(known) for name, known in HYPERPARAMETERS.items()} == {
+        name: set(estimator().get_params()) for name, estimator in ESTIMATOR_CLASSES.items()
+    }

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.evaluation import ChampionScores, champion_document, model_document, score_probabilities
+from pipelines.evaluation import METRICS, ChampionScores, Direction, champion_document, model_document, score_probabilities
 from pipelines.evidence.document import Evaluated, evidence_document
 from pipelines.evidence.slices import SliceSettings
-from pipelines.report.contents import Month, Rule, Ruling, Subject, read_contents
+from pipelines.report.contents import LOWER_IS_BETTER, Month, Rule, Ruling, Subject, is_better, read_contents
 from pipelines.report.rendering import render_report
 from pipelines.schema import Kind
 from tests.unit.pipelines.builders import a_schema
@@ -126,6 +126,35 @@ def test_every_figure_says_in_words_what_it_shows() -> None:
     assert len(page.alternatives) == 6
     assert any(f"candidate {area:.4f}" in words for words in page.alternatives)
     assert all(len(words) > 20 for words in page.alternatives)
+
+
+def test_drawings_and_counts_are_those_of_the_model_that_they_name() -> None:
+    """Each curve is the model's own, and who stayed is not who churned."""
+    contents = read_contents(EVALUATION, "log_loss")
+    texts = parsed(render_report(EVALUATION, DECIDED)).texts
+    for side, own in ((contents.candidate, CANDIDATE), (contents.champion, CHAMPION.scores)):
+        assert side is not None
+        assert own is not None
+        assert np.array(side.curves.roc) == pytest.approx(own.roc[:, :2], abs=1e-4)
+        assert np.array(side.curves.precision_recall) == pytest.approx(own.precision_recall, abs=1e-4)
+        assert np.array(side.curves.calibration) == pytest.approx(own.calibration[:, :2], abs=1e-4)
+        assert np.array([side.curves.stayed, side.curves.churned]) == pytest.approx(own.spread)
+        assert np.array(side.curves.confusion) == pytest.approx(own.confusion)
+        assert set(map(str, own.confusion.flat)) <= set(texts)
+
+
+def test_who_is_better_is_marked_in_the_direction_of_the_metric() -> None:
+    """In both of the columns that say so, and never when nobody is."""
+    assert {name for name, direction in METRICS.items() if direction is Direction.LOWER} == LOWER_IS_BETTER
+    assert CHAMPION.scores is not None
+    theirs = CHAMPION.scores.defined
+    ahead = [
+        name for name, own in CANDIDATE.defined.items() if (own < theirs[name] if name in LOWER_IS_BETTER else own > theirs[name])
+    ]
+    assert len(ahead) > 0
+    assert render_report(EVALUATION, SUBJECT).count('class="better"') == 2 * len(ahead)
+    assert not is_better("roc_auc", 0.8, 0.8)
+    assert not is_better("log_loss", None, 0.8)
 
 
 def test_undecided_page_points_to_where_the_decision_will_be() -> None:

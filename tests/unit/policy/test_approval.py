@@ -98,6 +98,17 @@ def test_answer_in_time_counts_although_the_daemon_was_late() -> None:
     assert isinstance(action, Promote)
 
 
+def test_approval_that_came_too_late_is_none() -> None:
+    """Whoever wrote it down; what a person turned down is turned down by the person."""
+    late = NOW + timedelta(days=7)
+    action = decide(look(waiting(answer=replace(YES, at=late)), champion=(a_champion(),)), late)
+    assert isinstance(action, Reject)
+    assert action.why == "nobody approved it within 7 days"
+    action = decide(look(waiting(answer=replace(NO, at=late))), late)
+    assert isinstance(action, Reject)
+    assert action.why.startswith("rejected by ann")
+
+
 @pytest.mark.parametrize("answer", [None, YES])
 def test_moved_champion_makes_the_evidence_stale_whatever_was_answered(answer: Answer | None) -> None:
     """What a person approved was a comparison with somebody else."""

@@ -1,12 +1,14 @@
 """What a version says of itself."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.builders import a_decision, a_drop, a_run
-from trainer_daemon.policy.model_card import CARD_LENGTH_MAX, Fate, fate_of, model_card
+from trainer_daemon.policy.interventions import Intervention
+from trainer_daemon.policy.model_card import CARD_LENGTH_MAX, Fate, fate_of, model_card, moved_by_person
 from trainer_daemon.policy.observations import Verdict
 from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.rules import outcome
@@ -109,3 +111,24 @@ def test_card_of_many_drops_and_reasons_fits_into_a_description() -> None:
     assert len(text) <= CARD_LENGTH_MAX + 500
     assert "- reason 0" in text
     assert "report.html" in text.splitlines()[-1]
+
+
+def test_card_of_a_long_window_names_its_newest_drops() -> None:
+    """And says how many there are besides."""
+    run = a_run(RunState.TRAINED, *(a_drop(f"2025-{month:02}", uri=f"file:///drops/{month}.csv") for month in range(1, 7)))
+    text = model_card(run, {}, Fate(headline="Rejected."))
+    assert "Trained on 4.csv (2025-04), 5.csv (2025-05), 6.csv (2025-06) and 3 earlier drops." in text
+
+
+def test_cards_of_both_versions_say_that_a_person_took_one_back() -> None:
+    """And who it was, and why; a forced promotion says nothing of anybody else."""
+    wish = Intervention(
+        model="churn", kind="rollback", version="1", replaces="2", by="ann", reason="scores are off", at=AT, outcome="done"
+    )
+    assert moved_by_person(wish, "2", AT) == {
+        "1": Fate(headline="Champion again since 2025-04-03: restored by ann in place of version 2: scores are off."),
+        "2": Fate(headline="Taken back on 2025-04-03: rolled back by ann: scores are off."),
+    }
+    assert set(moved_by_person(wish, "", AT)) == {"1"}
+    forced = moved_by_person(replace(wish, kind="promote", version="3"), "2", AT)
+    assert forced == {"3": Fate(headline="Made champion on 2025-04-03: promoted by ann: scores are off.")}

@@ -10,7 +10,7 @@ from trainer_daemon.adapters.kubeflow.runs import KfpRun, oldest
 
 
 class NamedRuns:
-    """The runs of one experiment; see `remote.following.Service`.
+    """The runs of one experiment; see `remote.orchestrator.Service`.
 
     Args:
         api: The server.
@@ -70,6 +70,10 @@ class NamedRuns:
     def end(self, run: KfpRun) -> None:
         """Tell it to end."""
         self._api.terminate(run.id)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
 
     def _all(self, name: str) -> Sequence[KfpRun]:
         experiment = self.find_experiment()

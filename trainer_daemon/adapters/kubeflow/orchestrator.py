@@ -11,7 +11,7 @@ lost has happened or not. So:
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -23,10 +23,9 @@ from trainer_daemon.adapters.kubeflow.library import Library
 from trainer_daemon.adapters.kubeflow.named import NamedRuns
 from trainer_daemon.adapters.kubeflow.runs import KfpRun
 from trainer_daemon.errors import TemporaryError
-from trainer_daemon.policy.observations import Observation
 from trainer_daemon.ports import RunRequest, Submission
 from trainer_daemon.remote.errors import Refused
-from trainer_daemon.remote.following import Following, Habits
+from trainer_daemon.remote.orchestrator import Habits, RemoteOrchestrator
 from trainer_daemon.remote.spec import arguments
 
 _GONE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
@@ -50,7 +49,7 @@ class Placement:
     archive: bool = False
 
 
-class KubeflowOrchestrator:
+class KubeflowOrchestrator(RemoteOrchestrator[KfpRun]):
     """An `Orchestrator` on a Kubeflow Pipelines installation.
 
     Args:
@@ -74,12 +73,12 @@ class KubeflowOrchestrator:
         clock: Callable[[], datetime],
         log: FilteringBoundLogger,
     ) -> None:
+        named = NamedRuns(api, placement.experiment, log)
+        super().__init__(named, habits, on_change=on_change, clock=clock, log=log)
         self._api = api
         self._library = library
         self._placement = placement
-        self._link = habits.link
-        self._named = NamedRuns(api, placement.experiment, log)
-        self._following = Following(self._named, habits, on_change=on_change, clock=clock, log=log)
+        self._named = named
         self._submitting = threading.Lock()
 
     def submit(self, request: RunRequest) -> Submission:
@@ -90,46 +89,20 @@ class KubeflowOrchestrator:
             TemporaryError: The server does not answer, or throttles.
         """
         with self._submitting:
-            self._following.expect(request.name, request.timeout_s)
-            found = self._following.find(request.name)
+            self._expect(request.name, request.timeout_s)
+            found = self._watch.find(request.name)
             created = None if found else self._create(request)
-            run = found or self._following.find(request.name) or created
+            run = found or self._watch.find(request.name) or created
         if run is None:
             msg = f"Kubeflow Pipelines has lost run {request.name} while it was being created"
             raise TemporaryError(msg)
-        self._following.note(run)
+        self._watch.note(run)
         return Submission(run_id=run.id, is_adopted=created is None or created.id != run.id, link=self._link(run.id))
-
-    def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
-        """The state of each named run as of the last look at all of them.
-
-        Raises:
-            PermanentError: The server refuses.
-            TemporaryError: It does not answer.
-        """
-        return self._following.observe(names)
-
-    def pause_s(self, looks: int) -> float:  # noqa: ARG002 - the look is shared, so nobody's own count matters
-        """How long `observe` will go on saying the same."""
-        return self._following.pause_s()
-
-    def cancel(self, name: str) -> None:
-        """End every run of the name and return when all are over.
-
-        Raises:
-            TemporaryError: They do not end in time; they have been told to.
-        """
-        self._following.cancel(name)
 
     def archive(self, name: str) -> None:
         """Put a superseded run out of sight in the user interface, if that is wanted."""
-        if self._placement.archive and (run := self._following.find(name)):
+        if self._placement.archive and (run := self._watch.find(name)):
             self._api.archive(run.id)
-
-    def close(self) -> None:
-        """Wait for nothing any more and close the connections; runs go on."""
-        self._following.close()
-        self._api.close()
 
     def _create(self, request: RunRequest) -> KfpRun | None:
         """A new run, or the one that was made although the reply was lost; ids that are outdated are asked for again."""
@@ -141,7 +114,7 @@ class KubeflowOrchestrator:
                 raise
         except TemporaryError:
             self._forget()  # the server calls a version that was deleted an error of its own
-            if (run := self._following.find(request.name)) is not None:
+            if (run := self._watch.find(request.name)) is not None:
                 return run
             raise
         return self._create_once(request)

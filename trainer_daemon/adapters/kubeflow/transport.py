@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.kubeflow.credentials import Credentials
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.policy.retry_after import retry_after_s
 from trainer_daemon.policy.text import plain
 from trainer_daemon.remote.admission import Admission
 from trainer_daemon.remote.errors import Refused, Unauthenticated
@@ -198,7 +198,8 @@ def _checked(what: str, answer: Answer) -> Answer:
         return answer
     msg = f"{what} of Kubeflow Pipelines failed: {_told(answer)}"
     if answer.status in _TEMPORARY:
-        raise TemporaryError(msg, retry_after_s=_retry_after_s(answer.headers))
+        asked = retry_after_s(answer.headers.get("Retry-After", ""), date=answer.headers.get("Date", ""))
+        raise TemporaryError(msg, retry_after_s=asked)
     if not is_theirs:  # what a proxy says, says nothing about a run
         msg += "; that was not the API server, is orchestrator.host right?"
         raise TemporaryError(msg)
@@ -217,17 +218,6 @@ def _told(answer: Answer) -> str:
         text = answer.data.decode("utf-8", "replace")
     line = plain(" ".join((text or answer.reason or "").split()))
     return f"{answer.status} {line[:_MESSAGE_MAX]}".rstrip()
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: a number of them, or a date by the server's own clock (RFC 9110, 10.2.3)."""
-    value = headers.get("Retry-After", "")
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _path(location: str) -> str:

@@ -64,9 +64,9 @@ def _on_postgres(url: str) -> Engine:
 def reading_engine(url: str) -> Engine:
     """Connections that only look: to switch those of the writing engine to autocommit and back takes longer than a look."""
     if not is_sqlite(url):
-        from trainer_daemon.adapters.ledger.postgres import bounded_engine
+        from trainer_daemon.adapters.ledger.postgres import looking_engine
 
-        return bounded_engine(url, isolation_level="AUTOCOMMIT")
+        return looking_engine(url)
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     event.listen(engine, "connect", _prepare_sqlite)
     return engine

@@ -257,9 +257,9 @@ def _reading_engine(url: str) -> Engine | None:
     """An engine that cannot write; None when a SQLite file is missing, which connecting would otherwise create."""
     where = make_url(url)
     if not is_sqlite(url):
-        from trainer_daemon.adapters.ledger.postgres import bounded_engine
+        from trainer_daemon.adapters.ledger.postgres import looking_engine
 
-        return bounded_engine(url, execution_options={"postgresql_readonly": True})
+        return looking_engine(url)
     path = Path(where.database or "")
     if not path.is_file():
         return None

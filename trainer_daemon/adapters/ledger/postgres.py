@@ -3,6 +3,7 @@
 psycopg is imported here only, and this module only when a ledger is on PostgreSQL.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -57,10 +58,26 @@ class _PlainText(StrDumperUnknown):
 
 def bounded_engine(url: str, **options: Any) -> Engine:  # noqa: ANN401 - whatever SQLAlchemy takes
     """Connections with deadlines; what the URL says of a connection comes first."""
+    return _engine(url, _SETTINGS, **options)
+
+
+def looking_engine(url: str) -> Engine:
+    """Connections with deadlines that only look, and each time at what is there by then: the server refuses whatever writes.
+
+    SQLAlchemy's own option does not do: it is of transactions, which a connection in autocommit does not begin.
+    """
+    return _engine(url, _SETTINGS | {"default_transaction_read_only": "on"}, isolation_level="AUTOCOMMIT")
+
+
+def _engine(url: str, settings: Mapping[str, str], **options: Any) -> Engine:  # noqa: ANN401 - whatever SQLAlchemy takes
     said = make_url(url).query
     arguments = {name: value for name, value in _OPTIONS.items() if name not in said}
     engine = create_engine(url, pool_pre_ping=True, max_overflow=-1, connect_args=arguments, **options)
-    event.listen(engine, "do_connect", _connect)
+
+    def connect(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
+        return _connected(BoundedConnection.connect(*arguments, **options), settings)
+
+    event.listen(engine, "do_connect", connect)
     return engine
 
 
@@ -74,10 +91,9 @@ def lock_writes(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
 
 
-def _connect(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
-    connection = BoundedConnection.connect(*arguments, **options)
+def _connected(connection: BoundedConnection, settings: Mapping[str, str]) -> BoundedConnection:
     connection.adapters.register_dumper(str, _PlainText)
     connection.autocommit = True
-    connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in _SETTINGS.items()).encode())
+    connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()).encode())
     connection.autocommit = False
     return connection

@@ -15,7 +15,7 @@ from trainer_daemon.adapters.vertex.jobs import NewJob, VertexJob, job_id, open_
 from trainer_daemon.errors import ConfigError, TemporaryError
 from trainer_daemon.remote.admission import Admission
 from trainer_daemon.remote.errors import Refused, Unauthenticated
-from trainer_daemon.remote.runs import Task
+from trainer_daemon.remote.runs import Task, one_line
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -24,16 +24,13 @@ PAGE_SIZE = 100
 _PAGES_MAX = 500
 _IAM, _ACT_AS = "https://iam.googleapis.com", "iam.serviceAccounts.actAs"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_READ_MASK = "name,display_name,state,create_time,start_time,end_time,update_time,labels"
+_READ_MASK = "name,display_name,state,create_time,end_time,update_time"
 """Of listed jobs: without it each comes with its pipeline, a hundred kilobytes."""
 _MISSING = (
     'orchestrator.kind = "vertex" needs google-cloud-aiplatform, which is not installed: pip install "trainer-daemon[vertex]", '
     "or an image that is built by make image EXTRA=vertex"
 )
-_NO_CREDENTIALS = (
-    'orchestrator.kind = "vertex", but there are no application default credentials; get them: gcloud auth application-default '
-    "login, or run as a service account"
-)
+_GET_CREDENTIALS = "get them: gcloud auth application-default login, or run as a service account"
 T = TypeVar("T")
 
 
@@ -92,7 +89,7 @@ def default_credentials(host: str) -> "Credentials":
     """The application default ones; nobody's where they would travel in the clear.
 
     Raises:
-        ConfigError: There are none.
+        ConfigError: There are none, or they cannot be read.
     """
     from google import auth
     from google.auth.credentials import AnonymousCredentials
@@ -102,8 +99,10 @@ def default_credentials(host: str) -> "Credentials":
         return AnonymousCredentials()  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
     try:
         credentials, _ = auth.default(scopes=[_SCOPE])
-    except DefaultCredentialsError as exc:
-        raise ConfigError(_NO_CREDENTIALS) from exc
+    except (DefaultCredentialsError, OSError) as exc:
+        told = one_line(str(exc)).rstrip(".")
+        msg = f'orchestrator.kind = "vertex" needs application default credentials: {told}; {_GET_CREDENTIALS}'
+        raise ConfigError(msg) from exc
     return credentials  # type: ignore[no-any-return, unused-ignore]
 
 
@@ -256,12 +255,15 @@ def _job(made: Any) -> VertexJob:  # noqa: ANN401 - as above
     from google.cloud.aiplatform_v1.types import PipelineState
 
     raw = type(made).pb(made)
-    identity = raw.name.rpartition("/")[2]
+    identity, created_at = raw.name.rpartition("/")[2], _moment(raw, "create_time")
+    if not identity or created_at is None:
+        msg = "an answer of Vertex AI is no pipeline job: it lacks name or createTime; is orchestrator.location right?"
+        raise TemporaryError(msg)
     return VertexJob(
         id=identity,
         name=raw.display_name or identity,
         state=state_name(_enum_name(PipelineState, raw.state)),
-        created_at=_moment(raw, "create_time") or datetime.fromtimestamp(0, UTC),
+        created_at=created_at,
         finished_at=_moment(raw, "end_time"),
         changed_at=_moment(raw, "update_time"),
         error=raw.error.message,

@@ -19,6 +19,7 @@ _WRITE = ("storage.objects.create", "storage.objects.get")
 _DISABLED = "SERVICE_DISABLED"
 _STORAGE_S = 10.0
 _ROLE = "roles/storage.objectUser"
+_SET_UP = "trainer-daemon setup-gcp --print"
 _ADMISSION_FIX = "get credentials: gcloud auth application-default login, or run as a service account"
 
 
@@ -52,8 +53,7 @@ class _Checks:
         except Forbidden as exc:
             if exc.reason == _DISABLED:
                 return failed(str(exc), gcloud.line(gcloud.enable_api("aiplatform.googleapis.com", project)))
-            fix = "let the daemon's account create, list, look at and cancel pipeline jobs: trainer-daemon setup-gcp --print"
-            return failed(str(exc), fix)
+            return failed(str(exc), f"let the daemon's account create, list, look at and cancel pipeline jobs: {_SET_UP}")
         except Unauthenticated as exc:
             return failed(split_sentence(str(exc))[0], _ADMISSION_FIX)
         except PermanentError as exc:
@@ -67,15 +67,23 @@ class _Checks:
 
     def look_at_account(self) -> Finding:
         """Without one, steps run as an account that may do nearly everything in the project."""
+        from trainer_daemon.adapters.vertex.errors import Forbidden
+
         account = self._settings.service_account
         if not account:
             return warning(
                 "steps run as the Compute Engine default service account, which often may change the whole project",
-                "make an account for them and name it in orchestrator.service_account: trainer-daemon setup-gcp --print",
+                f"make an account for them and name it in orchestrator.service_account: {_SET_UP}",
             )
-        if self._api.may_act_as(account):
-            return ok(f"steps run as {account}")
         grant = gcloud.grant_on_account(account, "serviceAccount:THE_ACCOUNT_OF_THE_DAEMON", "roles/iam.serviceAccountUser")
+        try:
+            if self._api.may_act_as(account):
+                return ok(f"steps run as {account}")
+        except Forbidden as exc:
+            enable = gcloud.enable_api("iam.googleapis.com", self._settings.project)
+            return failed(str(exc), gcloud.line(enable if exc.reason == _DISABLED else grant))
+        except PermanentError as exc:
+            return failed(f"there is no service account {account}: {exc}", f"make it: {_SET_UP}")
         return failed(f"the daemon may not start steps as {account}, or there is no such account", gcloud.line(grant))
 
     def look_at_root(self) -> Finding:
@@ -86,7 +94,8 @@ class _Checks:
         bucket = root.removeprefix("gs://").partition("/")[0]
         missing = missing_permissions(bucket, _WRITE, timeout_s=_STORAGE_S)
         if missing is None:
-            return failed(f"there is no bucket {bucket}", gcloud.line(gcloud.create_bucket(bucket, self._settings.location)))
+            make = gcloud.create_bucket(bucket, self._settings.location, f"--project={self._settings.project}")
+            return failed(f"there is no bucket {bucket}", gcloud.line(make))
         if not missing:
             return ok(f"{root} is writable")
         account = self._settings.service_account

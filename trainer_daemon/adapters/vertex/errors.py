@@ -12,6 +12,7 @@ from google.auth import exceptions as auth
 from google.protobuf.json_format import ParseError
 
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.policy.retry_after import retry_after_s
 from trainer_daemon.remote.errors import Refused, Unauthenticated
 from trainer_daemon.remote.runs import one_line
 
@@ -19,8 +20,6 @@ _TEMPORARY = frozenset({408, 425, 429, 499, *range(500, 600)})
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
-
-
 _STRANGE = (AttributeError, RecursionError, TypeError, ValueError)
 """What the libraries raise of JSON that is no answer of the service: a list where an object belongs, or too deep a one."""
 
@@ -79,7 +78,7 @@ def _refusal(what: str, error: GoogleAPICallError) -> Exception:
     if status == HTTPStatus.FORBIDDEN:
         return Forbidden(f"Vertex AI does not permit it: {told}", reason=_detail(document, _ERROR_INFO).get("reason", ""))
     if status in _TEMPORARY or (document or {}).get("status") == "ABORTED":
-        return TemporaryError(told, retry_after_s=_retry_after_s(error, document))
+        return TemporaryError(told, retry_after_s=_asked_s(error, document))
     return Refused(told, status=status)
 
 
@@ -97,11 +96,12 @@ def _document(error: GoogleAPICallError) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _retry_after_s(error: GoogleAPICallError, document: Mapping[str, Any] | None) -> float | None:
+def _asked_s(error: GoogleAPICallError, document: Mapping[str, Any] | None) -> float | None:
     """Seconds to wait, by `google.rpc.RetryInfo` or by the header."""
-    hint = _SECONDS.fullmatch(str(_detail(document, _RETRY_INFO).get("retryDelay", "")))
-    header = str(error.response.headers.get("Retry-After", ""))
-    return float(hint[1]) if hint else float(header) if header.isascii() and header.isdigit() else None
+    if hint := _SECONDS.fullmatch(str(_detail(document, _RETRY_INFO).get("retryDelay", ""))):
+        return float(hint[1])
+    headers = error.response.headers
+    return retry_after_s(headers.get("Retry-After", ""), date=headers.get("Date", ""))
 
 
 def _detail(document: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:

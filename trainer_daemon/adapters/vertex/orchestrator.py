@@ -9,7 +9,8 @@ service itself makes a run exist once.
 * The id of a job is never free again, also when it has failed; but every attempt of a run has a name of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
@@ -17,15 +18,14 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.vertex.api import VertexApi, Workload
 from trainer_daemon.adapters.vertex.jobs import NewJob, VertexJob, difference, job_id, parameters_digest
 from trainer_daemon.errors import PermanentError, TemporaryError
-from trainer_daemon.policy.observations import Observation
 from trainer_daemon.ports import RunRequest, Submission
-from trainer_daemon.remote.following import Following, Habits
+from trainer_daemon.remote.orchestrator import Habits, RemoteOrchestrator
 from trainer_daemon.remote.pipelines import Pipelines
 from trainer_daemon.remote.spec import arguments
 
 
 class _Jobs:
-    """Looks jobs up; see `remote.following.Service`."""
+    """Looks jobs up; see `remote.orchestrator.Service`."""
 
     title = "Vertex AI"
 
@@ -48,8 +48,11 @@ class _Jobs:
         job = self._api.get(name)
         return () if job is None or job.is_over else (job,)
 
+    def close(self) -> None:
+        self._api.close()
 
-class VertexOrchestrator:
+
+class VertexOrchestrator(RemoteOrchestrator[VertexJob]):
     """An `Orchestrator` on Vertex AI Pipelines.
 
     Args:
@@ -73,11 +76,10 @@ class VertexOrchestrator:
         clock: Callable[[], datetime],
         log: FilteringBoundLogger,
     ) -> None:
+        super().__init__(_Jobs(api), habits, on_change=on_change, clock=clock, log=log)
         self._api = api
         self._pipelines = pipelines
         self._workload = workload
-        self._link = habits.link
-        self._following = Following(_Jobs(api), habits, on_change=on_change, clock=clock, log=log)
 
     def submit(self, request: RunRequest) -> Submission:
         """Start the run unless there is one of its name.
@@ -86,45 +88,18 @@ class VertexOrchestrator:
             PermanentError: It can never be executed, or its id is taken by a job that is another one.
             TemporaryError: The service does not answer, throttles, or does not permit it.
         """
-        self._following.expect(request.name, request.timeout_s)
+        self._expect(request.name, request.timeout_s)
         new = self._new(request)
         job, is_adopted = self._created_or_found(new)
         if told := difference(job, new):
-            msg = (
-                f"pipeline job {job.id} exists on Vertex AI and {told}; delete it, or ask for a new run: see {self._link(job.id)}"
-            )
+            fix = f"cancel it and ask for the run again: see {self._link(job.id)}"
+            msg = f"pipeline job {job.id} exists on Vertex AI and {told}; {fix}"
             raise PermanentError(msg)
-        self._following.note(job)
+        self._watch.note(job)
         return Submission(run_id=job.id, is_adopted=is_adopted, link=self._link(job.id))
-
-    def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
-        """The state of each named run as of the last look at all of them.
-
-        Raises:
-            PermanentError: The service refuses.
-            TemporaryError: It does not answer.
-        """
-        return self._following.observe(names)
-
-    def pause_s(self, looks: int) -> float:  # noqa: ARG002 - the look is shared, so nobody's own count matters
-        """How long `observe` will go on saying the same."""
-        return self._following.pause_s()
-
-    def cancel(self, name: str) -> None:
-        """End the job of the run and return when it is over.
-
-        Raises:
-            TemporaryError: It does not end in time; it has been told to.
-        """
-        self._following.cancel(name)
 
     def archive(self, name: str) -> None:
         """Jobs are not put out of sight here: deleting one would lose what it did."""
-
-    def close(self) -> None:
-        """Wait for nothing any more and close the connections; jobs go on."""
-        self._following.close()
-        self._api.close()
 
     def _new(self, request: RunRequest) -> NewJob:
         wanted = self._pipelines.adjusted(request.pipeline)
@@ -140,7 +115,7 @@ class VertexOrchestrator:
         try:
             made = self._api.create(new, self._workload)
         except TemporaryError:
-            made = self._api.get(new.name)
+            made = self._made_all_the_same(new.name)
             if made is None:
                 raise
         if made is not None:
@@ -150,3 +125,9 @@ class VertexOrchestrator:
             msg = f"Vertex AI has a pipeline job {job_id(new.name)}, and does not show it; it may be being deleted"
             raise TemporaryError(msg)
         return found, True
+
+    def _made_all_the_same(self, name: str) -> VertexJob | None:
+        """The job whose reply to the create was lost; None when it is not there, or when that cannot be known now either."""
+        with suppress(TemporaryError):  # that of the create says what went wrong, and how long to wait
+            return self._api.get(name)
+        return None

@@ -8,6 +8,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Client
 
 from trainer_daemon.errors import TemporaryError
+from trainer_daemon.remote.runs import one_line
 
 
 def missing_permissions(bucket: str, wanted: Sequence[str], *, timeout_s: float) -> Sequence[str] | None:
@@ -24,6 +25,6 @@ def missing_permissions(bucket: str, wanted: Sequence[str], *, timeout_s: float)
     except exceptions.Forbidden:
         return wanted
     except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as exc:
-        msg = f"cannot ask Cloud Storage about bucket {bucket}: {exc}"
+        msg = f"cannot ask Cloud Storage about bucket {bucket}: {one_line(str(exc))}"
         raise TemporaryError(msg) from exc
     return [permission for permission in wanted if permission not in granted]

@@ -1,4 +1,4 @@
-"""Following runs that a service executes: observed, ended when they take too long, cancelled.
+"""What orchestrators that are elsewhere do alike: runs are observed, ended when they take too long, cancelled.
 
 A run is over when the service says so and not before: a cancelled or overdue one is told to end and then watched like any other.
 That it ended after its time, and not because somebody cancelled it, is read from its own times, so it survives a restart.
@@ -40,6 +40,9 @@ class Service(Runs[Run], Protocol[Run]):
     def living(self, name: str) -> Sequence[Run]:
         """Every run of the name that is not over."""
 
+    def close(self) -> None:
+        """Close the connections."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
@@ -58,8 +61,8 @@ class Habits:
     look_s: tuple[float, float] = (LOOK_S_MIN, LOOK_S_MAX)
 
 
-class Following(Generic[Run]):
-    """The part of an `Orchestrator` that is the same whatever service executes the runs.
+class RemoteOrchestrator(Generic[Run]):
+    """The part of an `Orchestrator` that is the same whatever service executes the runs; a subclass submits and archives.
 
     Args:
         service: What executes them.
@@ -79,6 +82,7 @@ class Following(Generic[Run]):
         log: FilteringBoundLogger,
     ) -> None:
         self._service = service
+        self._link = habits.link
         self._habits = habits
         self._clock = clock
         self._log = log
@@ -87,23 +91,16 @@ class Following(Generic[Run]):
         self._overdue: set[str] = set()
         self._closed = threading.Event()
 
-    def expect(self, name: str, timeout_s: float) -> None:
-        """A run is about to be started that may take so long."""
-        self._timeouts_s[name] = timeout_s
-
-    def find(self, name: str) -> Run | None:
-        """The run that counts under a name, asked for now."""
-        return self._watch.find(name)
-
-    def note(self, run: Run) -> None:
-        """Something was just done to a run: it is looked at soon."""
-        self._watch.note(run)
-
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
-        """See `Orchestrator.observe`."""
+        """The state of each named run as of the last look at all of them.
+
+        Raises:
+            PermanentError: The service refuses.
+            TemporaryError: It does not answer.
+        """
         return {name: self._observation(name, run) for name, run in self._watch.see(names).items()}
 
-    def pause_s(self) -> float:
+    def pause_s(self, looks: int) -> float:  # noqa: ARG002 - the look is shared, so nobody's own count matters
         """How long `observe` will go on saying the same; never nothing, since somebody else may have to look first."""
         return max(self._watch.pause_s(), _PAUSE_S_MIN)
 
@@ -124,8 +121,13 @@ class Following(Generic[Run]):
         self._watch.find(name)
 
     def close(self) -> None:
-        """Wait for nothing any more; runs go on."""
+        """Wait for nothing any more and close the connections; runs go on."""
         self._closed.set()
+        self._service.close()
+
+    def _expect(self, name: str, timeout_s: float) -> None:
+        """A run is about to be started that may take so long."""
+        self._timeouts_s[name] = timeout_s
 
     def _observation(self, name: str, run: Run | None) -> Observation:
         if run is None:
@@ -135,7 +137,7 @@ class Following(Generic[Run]):
             self._end_overdue(run, timeout_s)
         if run.phase in {Phase.FAILED, Phase.CANCELED} and not run.tasks:  # the list leaves them out
             run = self._service.detailed(run) or run
-        return observation_of(run, timeout_s=timeout_s, link=self._habits.link(run.id))
+        return observation_of(run, timeout_s=timeout_s, link=self._link(run.id))
 
     def _end_overdue(self, run: Run, timeout_s: float) -> None:
         """Its end is seen by a later look."""
