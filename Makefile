@@ -35,7 +35,7 @@ demo: setup ## the main job in about two minutes
 
 test: setup ## every test, unit to acceptance; the image has its own
 	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
-	@$(PYTEST) -n 3 --dist worksteal tests/integration tests/simulation tests/acceptance
+	@$(PYTEST) -n 4 --dist worksteal tests/integration tests/simulation tests/acceptance
 
 simulate: setup ## the daemon in a simulated world: make simulate HISTORIES=10000 SEED=1; FIRST=n begins at history n
 	@$(BIN)/python -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --first $(FIRST) --replicas $(REPLICAS)
