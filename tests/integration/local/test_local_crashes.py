@@ -157,6 +157,21 @@ def test_killed_server_is_replaced(make: Make, probe: Probe) -> None:
     assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
 
 
+def test_killed_server_takes_no_further_run(make: Make, probe: Probe) -> None:
+    """Runs that were forked from it go on, and the next one does not wait for their end."""
+    adapter = make()
+    adapter.submit(a_request(probe, action="sleep", seconds=60))
+    probe.started()
+    server = adapter._standby._server
+    assert server is not None
+    server.process.kill()
+    server.process.wait()
+    adapter.submit(a_request(probe, name="another"))
+    assert outcome(adapter, "another", within_s=30).phase is Phase.SUCCEEDED
+    assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
+    adapter.cancel(RUN)
+
+
 def test_steps_of_another_workspace_are_left_alone(make: Make, tmp_path: Path, probe: Probe) -> None:
     """A step of a run of the same name in another workspace is not ended."""
     with _stranger({"TRAINER_RUN": RUN, MARKER: str(tmp_path / "elsewhere" / "runs" / RUN)}) as stranger:

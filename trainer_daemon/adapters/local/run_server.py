@@ -25,13 +25,21 @@ def serve(lead: Callable[[RunFolder, int], None]) -> None:
     """
     with suppress(ImportError):  # each run tries again and tells it in its result, where a person looks
         runner.import_kfp()
-    with socket.socket(fileno=os.dup(0)) as channel:
+    with socket.socket(fileno=_moved_from_standard_input()) as channel:
         run = ForkServer(channel).until_forked(_Preloading().before_run)
     if run is None:
         return
     os.setsid()
     lead(RunFolder(Path(os.fsdecode(run.message))), run.descriptor)
     os._exit(0)  # taking the interpreter apart costs half a second with so many modules
+
+
+def _moved_from_standard_input() -> int:
+    """The channel's descriptor: what is forked must not keep the channel open, or it would take messages that nobody reads."""
+    channel = os.dup(0)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return channel
 
 
 class _Preloading:
