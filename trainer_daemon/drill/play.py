@@ -19,6 +19,7 @@ from trainer_daemon.policy.promises import Upload
 from trainer_daemon.policy.runs import LIVE, Run, RunState
 
 _LOOK_S = 0.1
+_KILL_S_MAX, _KILL_AGAIN_S = 30.0, 0.02
 _DECIDED = frozenset({RunState.PROMOTED, RunState.REJECTED})
 
 
@@ -151,8 +152,12 @@ class Play:
         below = psutil.Process(self.daemon_pid).children(recursive=True)
         self._daemon.kill()
         killed = 1 + _killed(below)
-        while left := processes_of(self._stage.folder):
+        deadline = time.monotonic() + _KILL_S_MAX
+        while (left := processes_of(self._stage.folder)) and time.monotonic() < deadline:
             killed += _killed(left)
+            time.sleep(_KILL_AGAIN_S)
+        if left:
+            self.screen.line(f"  {len(left)} processes survive it: {', '.join(str(process.pid) for process in left)}")
         self.screen.line(f"  {killed} processes are killed")
         return killed
 

@@ -20,6 +20,8 @@ from trainer_daemon.policy.promises import Seen, Upload
 _IDLE_S = 60.0
 _CALL_S = 300.0
 """Of a machine that is busy with the drill itself."""
+_MARKS = frozenset({"lock", "steps"})
+"""The files of a run that its process, or a step, has open, and nobody else."""
 _UNFORESEEN = frozenset({"reconcile_crashed"})
 
 
@@ -135,5 +137,6 @@ def _belongs(process: psutil.Process, folder: str) -> bool:
 
 
 def _has_open_run(process: psutil.Process, folder: str) -> bool:
-    """What was forked has no environment of its own that others see, but has a file of its run open."""
-    return any(file.path.startswith(folder) and "/runs/" in file.path.removeprefix(folder) for file in process.open_files())
+    """What was forked has no environment of its own that others see, but has a file of its run open that nobody else opens."""
+    paths = (Path(file.path) for file in process.open_files() if file.path.startswith(folder))
+    return any(path.parents[1].name == "runs" and path.name in _MARKS for path in paths)

@@ -172,6 +172,30 @@ def test_killed_server_takes_no_further_run(make: Make, probe: Probe) -> None:
     adapter.cancel(RUN)
 
 
+def test_run_that_nobody_begins_can_be_cancelled(make: Make, probe: Probe) -> None:
+    """Also when the process that it was to be forked from hangs; the next run gets another one."""
+    adapter = make(grace_s=0.5)
+    adapter.warm()
+    server = adapter._standby._server
+    assert server is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    adapter.submit(a_request(probe, action="sleep", seconds=60))
+    adapter.cancel(RUN)
+    assert adapter.observe([RUN])[RUN].phase is Phase.CANCELED
+    adapter.submit(a_request(probe, name="another"))
+    assert outcome(adapter, "another").phase is Phase.SUCCEEDED
+    assert len(probe.seen()) == 1
+
+
+def test_server_that_ends_at_once_fails_the_run(make: Make, probe: Probe) -> None:
+    """Started again and again, such a run would never come to an end."""
+    adapter = make()
+    adapter._standby._entry_point = "no_such_module"
+    adapter.submit(a_request(probe))
+    seen = outcome(adapter, RUN)
+    assert (seen.phase, seen.reason[:53]) == (Phase.FAILED, "the process that runs are forked from ended with code")
+
+
 def test_steps_of_another_workspace_are_left_alone(make: Make, tmp_path: Path, probe: Probe) -> None:
     """A step of a run of the same name in another workspace is not ended."""
     with _stranger({"TRAINER_RUN": RUN, MARKER: str(tmp_path / "elsewhere" / "runs" / RUN)}) as stranger:

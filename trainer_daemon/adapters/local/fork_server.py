@@ -16,6 +16,7 @@ FORKS = sys.platform == "linux"
 """Elsewhere a library may not survive a fork; there runs and, by `kfp.local`, steps are new interpreters."""
 _MESSAGE_BYTES_MAX = 64 * 1024
 _CODE_BYTES_MAX = 16
+_CODE_OF_NO_ROOM = 1
 _OVER = object()
 
 
@@ -109,7 +110,7 @@ class ForkServer:
                 ready = {key.fd for key, _ in events.select(timeout=None if self._pastime is None else 0)}
                 if self._ended in ready:
                     os.read(self._ended, 1024)
-                    self._tell_ends()
+                    self.tell_ends()
                 if self._channel.fileno() in ready:
                     message, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE_BYTES_MAX, 2)
                     if not message:
@@ -123,7 +124,12 @@ class ForkServer:
                     self._pastime = None
 
     def _is_child(self, given: int, told: int) -> bool:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no room for a further process; those that there are go on
+            os.close(given)
+            _tell(told, _CODE_OF_NO_ROOM)
+            return False
         if pid:
             os.close(given)
             self._told[pid] = told
@@ -135,14 +141,19 @@ class ForkServer:
         self._channel.close()
         return True
 
-    def _tell_ends(self) -> None:
+    def tell_ends(self) -> None:
+        """Tell who has ended meanwhile; for whoever keeps the server busy for long."""
         for pid, told in tuple(self._told.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._told[pid]
-                with suppress(BrokenPipeError):
-                    os.write(told, str(os.waitstatus_to_exitcode(status)).encode("ascii"))
-                os.close(told)
+                _tell(told, os.waitstatus_to_exitcode(status))
+
+
+def _tell(told: int, code: int) -> None:
+    with suppress(BrokenPipeError):
+        os.write(told, str(code).encode("ascii"))
+    os.close(told)
 
 
 def _woken(_number: int, _frame: object) -> None:

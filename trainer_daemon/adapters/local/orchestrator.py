@@ -13,9 +13,10 @@ first one saw.
   goes when its receiver does. Process ids are reused, locks are not.
 * Two submits of one name: one gets the lock; the other finds it taken, or finds the result, and adopts.
 * The daemon dies: the child leads its own session and goes on. The child dies: the lock falls free without a result. The daemon
-  that started it is told the exit code and says FAILED, any other says VANISHED. Both first kill the steps that were left
-  behind, so that no step of a dead run still registers a model while the run is repeated. Steps do not inherit the lock: an
-  orphaned step is not a live run, and would hold back its own repetition.
+  that started it is told the exit code by the server and says FAILED; any other, or one whose server was killed, says VANISHED.
+  Both first kill the steps that were left behind, so that no step of a dead run still registers a model while the run is
+  repeated. Steps do not inherit the lock: an orphaned step is not a live run, and would hold back its own repetition.
+* The server dies: what it has forked goes on, what it was sent and had not begun is free again.
 * A result is renamed into place by whoever holds the lock, once, and is the end of the run: no later look sees anything else.
 * `cancel` asks the child with SIGTERM, kills its process group after a grace, waits for the lock, kills what else carries the
   run's mark, and only then writes CANCELED. Dying half-way leaves a run that vanished, and cancelling that again is no error.
@@ -40,7 +41,7 @@ from trainer_daemon.adapters.local import processes
 from trainer_daemon.adapters.local.fork_server import FORKS, read_code
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
 from trainer_daemon.adapters.local.run_log import StepReader
-from trainer_daemon.adapters.local.standby import Standby
+from trainer_daemon.adapters.local.standby import RUN_SERVER, Standby
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Observation, Phase
 from trainer_daemon.ports import RunRequest, Submission
@@ -82,7 +83,7 @@ class LocalOrchestrator:
         self._grace_s = grace_s
         self._on_end = on_end
         self._clock = clock
-        self._own: dict[str, Future[int | None]] = {}
+        self._own: dict[str, Future[str]] = {}
         self._first_seen: dict[str, float] = {}
         self._ending: set[str] = set()
         self._steps: dict[str, StepReader] = {}
@@ -176,16 +177,18 @@ class LocalOrchestrator:
             msg = f"the parameters of run {work.name} cannot be written as JSON: {exc}"
             raise PermanentError(msg) from exc
         told = self._standby.start(folder, lock)
-        code: Future[int | None] = Future()
-        self._own[folder.name] = code
+        death: Future[str] = Future()
+        self._own[folder.name] = death
         self._first_seen[folder.name] = self._clock()
-        threading.Thread(target=self._reap, args=(folder.name, told, code), name=f"reap-{folder.name}", daemon=True).start()
+        threading.Thread(target=self._reap, args=(folder, told, death), name=f"reap-{folder.name}", daemon=True).start()
         return True
 
-    def _reap(self, name: str, told: int, code: "Future[int | None]") -> None:
-        code.set_result(read_code(told))
+    def _reap(self, folder: RunFolder, told: int, death: "Future[str]") -> None:
+        code = read_code(told)
+        death.set_result(_server_death(self._standby.death()) if code is None else _death(code, folder))
+        self._standby.rest()
         if self._on_end is not None:
-            self._on_end(name)
+            self._on_end(folder.name)
 
     def _observe(self, name: str) -> Observation:
         folder = self._folder(name)
@@ -197,9 +200,17 @@ class LocalOrchestrator:
             return self._ended(name, result)
         if folder.was_requested():
             self._end_steps(folder)
-        if name in self._own and (reason := _death(self._own[name], folder)):
+        if name in self._own and (reason := self._reason(folder)):
             return Observation(name=name, phase=Phase.FAILED, run_id=name, reason=reason)
         return Observation(name=name, phase=Phase.VANISHED)
+
+    def _reason(self, folder: RunFolder) -> str:
+        """How a child ended that left no result; its lock is free, so it is ending or gone. Empty when nobody knows."""
+        try:
+            return self._own[folder.name].result(timeout=_REAP_S_MAX)
+        except TimeoutError as exc:
+            msg = f"process {folder.pid()} of run {folder.name} gave up its lock and does not end; look at it by hand"
+            raise TemporaryError(msg) from exc
 
     def _running(self, folder: RunFolder) -> Observation:
         first_seen = self._first_seen.setdefault(folder.name, self._clock())
@@ -244,6 +255,8 @@ class LocalOrchestrator:
                 if not signalled and (leader := self._leader(folder)) is not None:
                     _stop(leader, number)
                     signalled = True
+                elif number == signal.SIGKILL and folder.pid() is None:  # nobody has begun it, nor will
+                    self._standby.kill()
                 time.sleep(_LOOK_AGAIN_S)
         msg = f"run {folder.name} does not end: process {folder.pid()} survives SIGKILL; look at it by hand"
         raise TemporaryError(msg)
@@ -257,7 +270,7 @@ class LocalOrchestrator:
             raise TemporaryError(msg)
 
     def _is_busy(self) -> bool:
-        return any(not code.done() for code in tuple(self._own.values()))
+        return any(not death.done() for death in tuple(self._own.values()))
 
 
 def _claim_patiently(folder: RunFolder) -> int | None:
@@ -277,15 +290,13 @@ def _stop(leader: psutil.Process, number: signal.Signals) -> None:
         leader.send_signal(number)
 
 
-def _death(told: "Future[int | None]", folder: RunFolder) -> str:
-    """Say how a child ended that left no result; its lock is free, so it is ending or gone. Empty when nobody knows."""
-    try:
-        code = told.result(timeout=_REAP_S_MAX)
-    except TimeoutError as exc:
-        msg = f"process {folder.pid()} of run {folder.name} gave up its lock and does not end; look at it by hand"
-        raise TemporaryError(msg) from exc
+def _server_death(code: int | None) -> str:
     if code is None:
         return ""
+    return f"the process that runs are forked from ended with code {code}; try `python -m {RUN_SERVER} </dev/null` by hand"
+
+
+def _death(code: int, folder: RunFolder) -> str:
     if code == -signal.SIGKILL:
         return "killed by signal 9 (SIGKILL): probably memory ran out; give the machine more or the pipeline less data"
     if code < 0:

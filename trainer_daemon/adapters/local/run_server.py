@@ -6,7 +6,6 @@ end is closed or gone; what it has forked goes on.
 
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,10 +22,11 @@ def serve(lead: Callable[[RunFolder, int], None]) -> None:
     Args:
         lead: Executes the run in this folder, whose lock this descriptor holds.
     """
-    with suppress(ImportError):  # each run tries again and tells it in its result, where a person looks
+    with suppress(Exception):  # each run tries again and tells it in its result, where a person looks
         runner.import_kfp()
     with socket.socket(fileno=_moved_from_standard_input()) as channel:
-        run = ForkServer(channel).until_forked(_Preloading().before_run)
+        server = ForkServer(channel)
+        run = server.until_forked(_Preloading(server).before_run)
     if run is None:
         return
     os.setsid()
@@ -45,13 +45,15 @@ def _moved_from_standard_input() -> int:
 class _Preloading:
     """Imports what steps need before the second run of a pipeline: the first one begins at once, and imports it for itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: ForkServer) -> None:
+        self._server = server
         self._seen: set[str] = set()
 
     def before_run(self, message: bytes) -> None:
         compiled = RunFolder(Path(os.fsdecode(message))).compiled()
         if compiled in self._seen:
-            deque(preload(compiled), maxlen=0)
+            for _module in preload(compiled):
+                self._server.tell_ends()
         self._seen.add(compiled)
 
 

@@ -1,6 +1,7 @@
 """Starts the child of each run: forked from a server that waits a while for the next one, so that imports are paid for once."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,8 +12,10 @@ from trainer_daemon.adapters.local.fork_server import FORKS, a_channel, ask_to_f
 from trainer_daemon.adapters.local.run_folder import RunFolder
 from trainer_daemon.errors import TemporaryError
 
+RUN_SERVER = "trainer_daemon.adapters.local.run_server"
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _END_S_MAX = 1.0
+_KILLED = (0, -signal.SIGKILL, -signal.SIGTERM)
 
 
 class RunServer:
@@ -74,7 +77,7 @@ class Standby:
         *,
         idle_s: float,
         is_busy: Callable[[], bool],
-        entry_point: str = "trainer_daemon.adapters.local.run_server",
+        entry_point: str = RUN_SERVER,
         forks: bool = FORKS,
     ) -> None:
         self._environment = child_environment(environment)
@@ -106,13 +109,39 @@ class Standby:
             for _ in range(2):  # the server may have been killed while it waited; a new one has not
                 server = self._open()
                 try:
-                    return server.start(folder, lock)
+                    code = server.start(folder, lock)
                 except ConnectionError:
                     self._let_go()
+                else:
+                    self._arm()
+                    return code
         msg = (
             "the process that runs are forked from ends at once; try `python -m trainer_daemon.adapters.local.run_server` by hand"
         )
         raise TemporaryError(msg)
+
+    def rest(self) -> None:
+        """A run has ended: the next one is waited for from now on."""
+        with self._lock:
+            if self._server is not None:
+                self._arm()
+
+    def death(self) -> int | None:
+        """Exit code of a server that ended though nobody wanted it to; None when it is alive, was let go or was killed."""
+        with self._lock:
+            if self._server is None:
+                return None
+            with suppress(subprocess.TimeoutExpired):
+                code = self._server.process.wait(_END_S_MAX)
+                return None if code in _KILLED else code
+            return None
+
+    def kill(self) -> None:
+        """End a server that hangs, and with it what it was asked for and has not begun; what it has forked goes on."""
+        with self._lock:
+            if self._server is not None:
+                self._server.process.kill()
+            self._let_go()
 
     def warm(self) -> None:
         """See to it that the server is there."""
@@ -132,6 +161,8 @@ class Standby:
         return self._server
 
     def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = threading.Timer(self._idle_s, self._expire)
         self._timer.daemon = True
         self._timer.start()
