@@ -14,12 +14,12 @@ from pipelines.labels import labels
 from pipelines.parameters import DataSettings
 from pipelines.progress import say
 from pipelines.reading import RawDrop
-from pipelines.schema import Schema
+from pipelines.schema import Schema, judged_by
 from pipelines.split import entity_hashes, held_out, unit_hashes
 
 _MISSING_SHARE_MAX = 0.05
+HOLDOUT_ROWS_MIN = 5
 _TRAINING_ROWS_MIN = 20
-_HOLDOUT_ROWS_MIN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def split_rows(typed: TypedDrops, settings: DataSettings, champion: Schema | Non
         holdout_ratio=settings.holdout_ratio,
     )
     require_features(schema)  # also what the split looks at when there is no entity
-    training, holdout = _split(typed.frames, schema, _judged_by(settings, champion))
+    training, holdout = _split(typed.frames, schema, champion)
     schema = replace(schema, uninformative=uninformative(training, schema))
     require_features(schema)
     for name, why in schema.dropped.items():
@@ -122,6 +122,20 @@ def row_hashes(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
     if schema.entity_column:
         return entity_hashes(frame[schema.entity_column])
     return unit_hashes(frame, [name for name in schema.columns if name not in schema.identifiers])
+
+
+def unseen(frame: pd.DataFrame, own: Schema, *models: Schema | None) -> np.ndarray:
+    """Which rows none of several models was trained on.
+
+    Args:
+        frame: Typed rows.
+        own: What the columns are.
+        models: What the models were trained on, if that is known.
+
+    Returns:
+        bool, `(rows,)`.
+    """
+    return held_out(row_hashes(frame, own), judged_by(own, *models))
 
 
 def _align(raws: Sequence[RawDrop], settings: DataSettings) -> list[RawDrop]:
@@ -200,20 +214,14 @@ def _without_missing(raw: RawDrop, frame: pd.DataFrame, name: str) -> pd.DataFra
     return frame[~missing]
 
 
-def _judged_by(settings: DataSettings, champion: Schema | None) -> float:
-    """Share of the units that neither model is trained on."""
-    others = champion.holdout_ratio if champion else None
-    return settings.holdout_ratio if others is None else min(others, settings.holdout_ratio)
-
-
-def _split(frames: Sequence[pd.DataFrame], schema: Schema, judged_by: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _split(frames: Sequence[pd.DataFrame], schema: Schema, champion: Schema | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows of all drops and held-out rows of the newest; a held-out unit is trained on in no month."""
     hashes = [row_hashes(frame, schema) for frame in frames]
     ratio = schema.holdout_ratio or 0.0
     training = _joined([frame[~held_out(each, ratio)] for frame, each in zip(frames, hashes, strict=True)])
-    holdout = frames[-1][held_out(hashes[-1], judged_by)].reset_index(drop=True)
+    holdout = frames[-1][held_out(hashes[-1], judged_by(schema, champion))].reset_index(drop=True)
     _require_rows(training[schema.target], "training", _TRAINING_ROWS_MIN)
-    _require_rows(holdout[schema.target], "holdout", _HOLDOUT_ROWS_MIN)
+    _require_rows(holdout[schema.target], "holdout", HOLDOUT_ROWS_MIN)
     say(f"{len(training):,} rows to train on, {len(holdout):,} held out")
     return training, holdout
 

@@ -48,7 +48,8 @@ def _connect(image: str, given: Mapping[str, Any]) -> None:
     """
     run = {name: given[name] for name in RUN_PARAMETERS}
     load, evaluate = component(components.load_and_preprocess_data, image), component(components.evaluate_version, image)
-    # the drop was accepted when the version was trained: no champion's columns are held against it now
+    # the drop was accepted when the version was trained: no champion's columns are held against it now, and which of the rows
+    # neither model was trained on is seen by the next step, which knows both
     loaded = ready(load(**run, data=given["data"], champion_schema={}), "Load and preprocess data", READING)
     rivals = {name: given[name] for name in ("training", "candidate_version", "champion_version", "champion_schema")}
     rows = {name: loaded.outputs[name] for name in ("holdout_rows", "schema")}

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.errors import BadSettings
 
+SCHEMA_FILE = "schema.json"
 SCHEMA_FORMAT = 1
 
 
@@ -124,6 +125,38 @@ def units_differ(champion: Schema, own: Schema) -> str:
         f"its rows were held out by {_unit(then)}, now they are by {_unit(now)}, so that it may have been trained on those that "
         "it would be judged by: set entity_column back, or promote a version with --force to begin anew"
     )
+
+
+def understood_otherwise(trained: Schema, own: Schema) -> str:
+    """Why a model may have been trained on rows that are held out of the same drop now; empty when it has not seen them.
+
+    Without an entity a row is held out by all it says but ids and the target, so that these must be the same as well.
+
+    Args:
+        trained: What the model was trained on.
+        own: The same drop, as it is understood now.
+    """
+    if own.entity_column and trained.target == own.target:
+        return ""
+    then, now = (set(schema.columns) - set(schema.identifiers) for schema in (trained, own))
+    if then == now:
+        return ""
+    names = ", ".join(f"'{name}'" for name in sorted(then ^ now))
+    return (
+        f"its drop had another target or other ids then, which shows in {names}, so that it may have been trained on the rows "
+        "that it would be judged by: set target and id_columns back, or promote a version with --force to begin anew"
+    )
+
+
+def judged_by(own: Schema, *others: Schema | None) -> float:
+    """Share of the units that none of several models was trained on; one whose ratio is not known is taken to have the run's.
+
+    Args:
+        own: What the run's drop is.
+        others: What the models were trained on, if that is known.
+    """
+    known = (schema.holdout_ratio for schema in (own, *others) if schema and schema.holdout_ratio is not None)
+    return min(known, default=0.0)
 
 
 def _share(value: object) -> float | None:

@@ -110,7 +110,8 @@ class ModelSettings(Section):
     entity_column: str = Field(
         "",
         description="The customer's id: rows of one customer are held out together, in every month. When it "
-        "becomes another column, no candidate can be compared with the champion of before: `promote --force` begins anew.",
+        "becomes another column, no candidate is compared with a champion of before, nor one of before evaluated again: "
+        "`promote --force` begins anew.",
     )
     id_columns: Annotated[tuple[str, ...], Allowed("a list of column names"), Field(strict=False)] = Field(
         (), description="Further columns that identify a row and must not be learned from."
@@ -123,7 +124,8 @@ class ModelSettings(Section):
         ge=0.05,
         le=0.5,
         description="Share of the customers that no model is ever trained on. When it "
-        "changes, candidates are judged by those that neither they nor the champion were trained on.",
+        "changes, candidates are judged by those that neither they nor the champion were trained on, as far as their versions "
+        "recorded the ratio; one that did not is taken to have this one.",
     )
     window_months: int = Field(1, ge=1, le=36, description="How many of the newest drops are trained on together.")
     backlog: Literal["every", "newest"] = Field(

@@ -20,7 +20,7 @@ from pipelines.parameters import Drop, RunIdentity, TrainingSettings
 from pipelines.progress import say, timed
 from pipelines.report.contents import Subject
 from pipelines.report.rendering import render_report
-from pipelines.schema import Schema, read_schema
+from pipelines.schema import SCHEMA_FILE, Schema, read_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,8 @@ def evaluate_model(
 ) -> Scores:
     """Score both models, and write `evaluation.json` and the report here and on the run's MLflow run.
 
-    The MLflow run also gets `reference.json`, which later months are compared with should the candidate become champion.
+    The first time the MLflow run also gets `schema.json` and `reference.json`, which later months are held against should the
+    candidate become champion. They say what it was trained on, so an evaluation of a version that exists leaves them alone.
 
     Args:
         identity: Whose run.
@@ -111,9 +112,8 @@ def evaluate_model(
             metrics=_flat_metrics(evidence),
             artifacts={
                 "evaluation.json": document,
-                "schema.json": files.schema.read_text(encoding="utf-8"),
                 "report.html": report,
-                **({REFERENCE_FILE: json.dumps(evidence.reference)} if evidence.reference else {}),
+                **_of_training(evidence, files),
             },
         )
     return evidence.candidate
@@ -147,6 +147,12 @@ def _evidence(identity: RunIdentity, period: str, models: Evaluated, *, settings
         more=evidence_document(models, seed=settings.seed, settings=slicing),
         reference=reference_document(columns, models.candidate.probabilities) if columns is not None else None,
     )
+
+
+def _of_training(evidence: _Evidence, files: EvaluatedFiles) -> dict[str, str]:
+    if evidence.reference is None:
+        return {}
+    return {SCHEMA_FILE: files.schema.read_text(encoding="utf-8"), REFERENCE_FILE: json.dumps(evidence.reference)}
 
 
 def _say_scores(candidate: Scores, champion: ChampionScores | None) -> None:
