@@ -43,7 +43,7 @@ def show_summary(records: Records, course: Course, out: "Console") -> None:
 
 def _row(item: "Happening", records: Records, judged: dict[str, Judgement]) -> tuple[str | Text, ...]:
     run = records.run_of(item.run_key)
-    if run is None:
+    if run is None or item.outcome == "duplicated":
         return file_name(item.subject), Text("no run", style="dim"), "-", "", "", Text(item.why)
     scores = _scores(judged.get(run.key))
     return (

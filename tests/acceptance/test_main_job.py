@@ -85,11 +85,11 @@ def test_sigterm_leaves_the_running_pipeline_to_the_next_daemon(workspace: Works
 
 def test_stopped_daemon_exits_0_even_when_a_run_has_failed(make_workspace: MakeWorkspace) -> None:
     """A stop is no failure; working until idle with a failed run is one."""
-    workspace = make_workspace(training={"hyperparameters": {"n_tree": 5}}, attempts_max=1)
+    workspace = make_workspace(training={"estimator": "logistic_regression", "hyperparameters": {"C": -1.0}}, attempts_max=1)
     workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     daemon = workspace.start()
     wait_until(lambda: workspace.logged("run_failed"), "the run fails")
-    assert "n_tree" in workspace.logged("run_failed")[0]["reason"]
+    assert "'C'" in workspace.logged("run_failed")[0]["reason"]
     daemon.terminate()
     assert daemon.wait(10) == 0
     assert workspace.call("trigger").returncode == 0
@@ -131,7 +131,9 @@ def test_alias_moved_by_hand_during_a_run_is_respected(workspace: Workspace) -> 
     daemon = workspace.start()
     workspace.drop("churn_data_2025_06.csv", monthly_drop(drift=1.0, seed=1))
     wait_until(lambda: len(workspace.logged("run_submitted")) == 3, "the third run is submitted")
+    daemon.send_signal(signal.SIGSTOP)  # or it might be faster
     set_alias(workspace.root, "champion", "1")
+    daemon.send_signal(signal.SIGCONT)
     wait_until(lambda: len(workspace.logged("candidate_promoted")) == 3, "the third candidate is promoted")
     daemon.terminate()
     assert daemon.wait(10) == 0

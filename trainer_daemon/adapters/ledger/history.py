@@ -43,7 +43,7 @@ class Happening:
     Attributes:
         subject: URI of the object it is about, also of one that could never be a drop; empty when it is about none.
         outcome: `pending`, `queued`, `duplicated`, `superseded`, `skipped`, `rejected` or `quarantined`.
-        run_key: The run it started; empty when it started none.
+        run_key: The run it started or, when it started none, the one that it counts on; empty when there is none either.
         sequence: Its place in the order of arrival.
     """
 
