@@ -77,3 +77,28 @@ def test_later_steps_find_the_libraries_imported(tmp_path: Path) -> None:
         [True, False, False, 1],
         [True, True, True, 1],
     ]
+
+
+def test_server_without_room_for_a_process_tells_and_goes_on() -> None:
+    """One child that cannot be is told like one that failed; the next one is forked, and those that there are are waited for."""
+    script = """
+import os
+from trainer_daemon.adapters.local.fork_server import ForkServer, a_channel, ask_to_fork, read_code
+ours, theirs = a_channel()
+codes = [ask_to_fork(ours, b"run", 0) for _ in range(2)]
+fork, calls = os.fork, iter([BlockingIOError(11, "no room")])
+def limited():
+    for error in calls:
+        raise error
+    return fork()
+os.fork = limited
+pid = fork()
+if pid == 0:
+    ours.close()
+    child = ForkServer(theirs).until_forked(lambda message: None)
+    os._exit(7 if child else 0)
+theirs.close()
+print([read_code(code) for code in codes])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[1, 7]\n"

@@ -41,7 +41,7 @@ from trainer_daemon.adapters.local import processes
 from trainer_daemon.adapters.local.fork_server import FORKS, read_code
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
 from trainer_daemon.adapters.local.run_log import StepReader
-from trainer_daemon.adapters.local.standby import RUN_SERVER, Standby
+from trainer_daemon.adapters.local.standby import Standby
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Observation, Phase
 from trainer_daemon.ports import RunRequest, Submission
@@ -293,7 +293,7 @@ def _stop(leader: psutil.Process, number: signal.Signals) -> None:
 def _server_death(code: int | None) -> str:
     if code is None:
         return ""
-    return f"the process that runs are forked from ended with code {code}; try `python -m {RUN_SERVER} </dev/null` by hand"
+    return f"the process that runs are forked from ended with code {code}; `trainer-daemon doctor` says what it lacks"
 
 
 def _death(code: int, folder: RunFolder) -> str:

@@ -12,7 +12,7 @@ from trainer_daemon.adapters.local.fork_server import FORKS, a_channel, ask_to_f
 from trainer_daemon.adapters.local.run_folder import RunFolder
 from trainer_daemon.errors import TemporaryError
 
-RUN_SERVER = "trainer_daemon.adapters.local.run_server"
+_RUN_SERVER = "trainer_daemon.adapters.local.run_server"
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _END_S_MAX = 1.0
 _KILLED = (0, -signal.SIGKILL, -signal.SIGTERM)
@@ -39,18 +39,7 @@ class RunServer:
             )
 
     def start(self, folder: RunFolder, lock: int) -> int:
-        """Have a run executed.
-
-        Args:
-            folder: Of the run, which was prepared.
-            lock: Descriptor that holds the run's lock; the caller's own may be closed afterwards.
-
-        Returns:
-            Descriptor for `read_code`.
-
-        Raises:
-            OSError: The process is no more.
-        """
+        """Have a run executed, as `Standby.start`; raises OSError when the process is no more."""
         return ask_to_fork(self._channel, os.fsencode(folder.path), lock)
 
     def close(self) -> None:
@@ -77,7 +66,7 @@ class Standby:
         *,
         idle_s: float,
         is_busy: Callable[[], bool],
-        entry_point: str = RUN_SERVER,
+        entry_point: str = _RUN_SERVER,
         forks: bool = FORKS,
     ) -> None:
         self._environment = child_environment(environment)
@@ -115,9 +104,7 @@ class Standby:
                 else:
                     self._arm()
                     return code
-        msg = (
-            "the process that runs are forked from ends at once; try `python -m trainer_daemon.adapters.local.run_server` by hand"
-        )
+        msg = "the process that runs are forked from ends at once; `trainer-daemon doctor` says what it lacks"
         raise TemporaryError(msg)
 
     def rest(self) -> None:

@@ -92,7 +92,7 @@ class VertexOrchestrator(RemoteOrchestrator[VertexJob]):
         new = self._new(request)
         job, is_adopted = self._created_or_found(new)
         if told := difference(job, new):
-            fix = f"cancel it and ask for the run again: see {self._link(job.id)}"
+            fix = f"ask for the run again, which then has another id; the job: {self._link(job.id)}"
             msg = f"pipeline job {job.id} exists on Vertex AI and {told}; {fix}"
             raise PermanentError(msg)
         self._watch.note(job)
