@@ -105,6 +105,16 @@ def test_rejected_candidate_names_the_rules_it_did_not_pass() -> None:
     assert "--force" in words
 
 
+def test_candidate_that_only_shadow_mode_rejected_passed_every_rule() -> None:
+    """The operator changes the mode, not a rule; without a champion nobody goes on serving."""
+    shadow = RuleOutcome(rule="shadow", result=Result.FAILED, sentence="nobody is promoted; otherwise it would be promoted")
+    run = a_run(RunState.REJECTED, decision=a_decision(Verdict.REJECT, outcomes=(shadow,)))
+    assert "passed every rule" in told(run)
+    assert "there is no champion, as before" in told(run)
+    assert "the champion goes on serving" in told(run, champion="1")
+    assert "set another mode in trainer.toml" in told(run)
+
+
 def test_superseded_run_points_at_its_newest_successor() -> None:
     """By name, with the command that tells its story."""
     old = a_run(RunState.SUPERSEDED)

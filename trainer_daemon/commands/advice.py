@@ -141,11 +141,17 @@ def _about_rejection(run: Run, records: Records, session: Session) -> tuple[str,
     if run.model_version in rolled_back(records.interventions):
         back = session.command("promote", run.model_version, "--force", "--reason", "WHY")
         return (f"Nothing has to be done: a person took it back, and only a person brings it back: `{back}`.",)
+    stays = "the champion goes on serving" if records.champion else "there is no champion, as before"
     if run.error:
-        return (f"Nothing has to be done: the champion goes on serving. The candidate was not accepted: {run.error}.",)
+        return (f"Nothing has to be done: {stays}. The candidate was not accepted: {run.error}.",)
     failed = [outcome.rule for outcome in run.decision.outcomes if outcome.result is Result.FAILED] if run.decision else []
+    if failed == ["shadow"]:
+        return (
+            f'Nothing has to be done: {stays}. The candidate passed every rule, but [models.promotion] has mode = "shadow".',
+            f"To let the daemon promote, set another mode in {session.config}; this candidate again: `{_again(run, session)}`.",
+        )
     return (
-        f"Nothing has to be done: the champion goes on serving. The candidate did not pass {', '.join(failed) or 'its rules'}.",
+        f"Nothing has to be done: {stays}. The candidate did not pass {', '.join(failed) or 'its rules'}.",
         f"If the rule is wrong, change [models.promotion] in {session.config} and ask again: `{_again(run, session)}`.",
     )
 

@@ -48,7 +48,7 @@ _MOVES: Mapping[RunState, _Words] = {
     _S.RUNNING: _Words(text="attempt {attempt} started: {name}", says_why=False),
     _S.TRAINED: _Words(text="attempt {attempt} finished, the candidate is {version}", says_why=False),
     _S.PROMOTED: _Words(text="{version} became champion", tone=Tone.GOOD),
-    _S.REJECTED: _Words(text="{version} was rejected, the champion stays", tone=Tone.WARNING, says_why=False),
+    _S.REJECTED: _Words(text="{version} was rejected, the champion is as before", tone=Tone.WARNING, says_why=False),
     _S.AWAITING_APPROVAL: _Words(text="{version} waits for approval", tone=Tone.WARNING),
     _S.FAILED: _Words(text="attempt {attempt} failed", tone=Tone.BAD),
     _S.QUARANTINED: _Words(text="the drop was quarantined", tone=Tone.BAD),

@@ -33,7 +33,8 @@ class Line:
 
     def publish(self, data: bytes, **attributes: str) -> str:
         """Publish a message; returns its identifier."""
-        identifier: str = self.publisher.publish(self.topic, data, **attributes).result(timeout=10)
+        # a client whose service was away comes back with pauses of its own
+        identifier: str = self.publisher.publish(self.topic, data, **attributes).result(timeout=100)
         return identifier
 
     def pull(self, number: int = 1, within_s: float = 10.0) -> list[ReceivedMessage]:
