@@ -34,7 +34,7 @@ demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
 test: setup unit ## every test, unit to acceptance; the image has its own
-	@$(PYTEST) -n 4 --dist worksteal tests/integration tests/simulation tests/acceptance
+	@$(PYTEST) -n 4 --dist loadgroup --no-loadscope-reorder tests/integration tests/simulation tests/acceptance
 
 simulate: setup ## the daemon in a simulated world: make simulate HISTORIES=10000 SEED=1; FIRST=n begins at history n
 	@$(BIN)/python -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --first $(FIRST) --replicas $(REPLICAS)

@@ -13,7 +13,29 @@ settings.load_profile("any-machine")
 
 pytest_plugins = ["tests.emulators.fixtures"]
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TIERS = ("acceptance", "simulation", "integration", "unit", "image")
+"""In the order in which they begin: what takes longest would be waited for at the end."""
+TESTS = Path(__file__).resolve().parent
+SHARED_DATA = TESTS.parents[1] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers the tests of a file stay with one, which shares their fixtures; simulated histories share nothing."""
+    for item in items:
+        if tier(item) != "simulation":
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests are in random order within their tier."""
+    session.items.sort(key=lambda item: TIERS.index(tier(item)))
+
+
+def tier(item: pytest.Item) -> str:
+    """The folder that a test is of."""
+    return item.path.relative_to(TESTS).parts[0]
 
 
 @pytest.fixture(scope="session")
