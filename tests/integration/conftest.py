@@ -1,5 +1,7 @@
 """Fixtures of many adapters' tests: the compiled test pipelines, and an MLflow database as it is in the beginning."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -22,6 +24,16 @@ from trainer_daemon.config import MlflowSettings
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the compiled test pipelines."""
     return made_once(tmp_path_factory, "probes", compile_probes)
+
+
+@pytest.fixture(scope="session")
+def compiled_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of our own pipelines, compiled."""
+    return made_once(tmp_path_factory, "pipelines", _compile_pipelines)
+
+
+def _compile_pipelines(folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=250)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.parameters import RunIdentity
-from tests.integration.pipelines.executing import Runs, python
+from tests.integration.pipelines.executing import Runs
 from tests.integration.pipelines.registry import Registry
-from tests.made_once import made_once
 
 _NUMBERS = itertools.count()
 
@@ -38,9 +37,9 @@ def registry(mlflow_folder: Path) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(compiled_pipelines: Path) -> Path:
     """The folder of compiled pipelines."""
-    return made_once(tmp_path_factory, "pipelines", lambda folder: python("-m", "pipelines", "compile", "--out", str(folder)))
+    return compiled_pipelines
 
 
 @pytest.fixture(scope="session")
