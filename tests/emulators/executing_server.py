@@ -72,6 +72,7 @@ class ExecutingServer:
 
     def stop(self) -> None:
         """End it, and every run."""
+        self.is_reusable = False
         self._process.stop()
         Executors(self.state).end_all()
 
