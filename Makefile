@@ -13,7 +13,7 @@ FIRST ?= 0
 REPLICAS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate check format lock bench image image-test wheelhouse clean
+.PHONY: help setup demo test lint unit simulate check format lock bench image image-test wheelhouse clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,19 +33,22 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
-test: setup ## every test, unit to acceptance; the image has its own
-	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
+test: setup unit ## every test, unit to acceptance; the image has its own
 	@$(PYTEST) -n 4 --dist worksteal tests/integration tests/simulation tests/acceptance
 
 simulate: setup ## the daemon in a simulated world: make simulate HISTORIES=10000 SEED=1; FIRST=n begins at history n
 	@$(BIN)/python -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --first $(FIRST) --replicas $(REPLICAS)
 
-check: setup ## what needs no server: lint, types, layers, unit tests
+check: setup lint unit ## what needs no server: lint, types, layers, unit tests
+
+lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(PYTEST) -n 2 tests/unit
+
+unit: setup
+	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
 
 format: setup ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix-only .

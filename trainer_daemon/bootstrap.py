@@ -19,6 +19,7 @@ from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.announcements import Announcements
 from trainer_daemon.config import ModelSettings, Settings
+from trainer_daemon.container_memory import has_little_memory
 from trainer_daemon.daemon import BucketLoop, Daemon, ModelLoop, Parts, Watch
 from trainer_daemon.errors import PermanentError, TrainerError
 from trainer_daemon.fenced import FencedOrchestrator, FencedRegistry
@@ -160,6 +161,7 @@ class _Shared:
             on_end=self._run_ended,
             clock=clock,
             log=log,
+            spare_memory=self._registry.rest if has_little_memory() else lambda: None,
         )
         self._orchestrator, self._warm = open_orchestrator(settings.orchestrator, around)
         resources.callback(self._orchestrator.close)

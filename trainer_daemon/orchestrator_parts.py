@@ -12,10 +12,10 @@ from structlog.typing import FilteringBoundLogger
 
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.config_orchestrator import SERVICE_ACCOUNT_TOKEN, OrchestratorSettings
-from trainer_daemon.disk_room import RoomMindingOrchestrator
 from trainer_daemon.ports import Orchestrator
 from trainer_daemon.remote.orchestrator import Habits
 from trainer_daemon.remote.watch import LOOK_S_MAX
+from trainer_daemon.room import RoomMindingOrchestrator
 
 if TYPE_CHECKING:
     from trainer_daemon.adapters.kubeflow import Connection, Credentials, Login
@@ -32,6 +32,7 @@ class Surroundings:
         compiled: Maps a pipeline's name to the path of the compiled one.
         code_digest: Identifies the code of the steps.
         on_end: Called with a run's name when there is a reason to look at it.
+        spare_memory: Called before a run begins on this machine.
         clock: Now, in UTC.
     """
 
@@ -41,6 +42,7 @@ class Surroundings:
     on_end: Callable[[str], None]
     clock: Callable[[], datetime]
     log: FilteringBoundLogger
+    spare_memory: Callable[[], None] = lambda: None
 
 
 def open_orchestrator(settings: OrchestratorSettings, around: Surroundings) -> tuple[Orchestrator, Callable[[], None]]:
@@ -48,7 +50,8 @@ def open_orchestrator(settings: OrchestratorSettings, around: Surroundings) -> t
     match settings.kind:
         case "local":
             local = LocalOrchestrator(workspace=around.workspace, compiled=around.compiled, on_end=around.on_end)
-            return RoomMindingOrchestrator(orchestrator=local, workspace=around.workspace), local.warm
+            minding = RoomMindingOrchestrator(orchestrator=local, workspace=around.workspace, spare_memory=around.spare_memory)
+            return minding, local.warm
         case "kubeflow":
             return _kubeflow(settings, around), lambda: None
         case "vertex":

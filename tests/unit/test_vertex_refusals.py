@@ -65,6 +65,11 @@ def test_two_changes_that_met_are_tried_again() -> None:
     assert isinstance(refused(409, error(409, "ABORTED")), TemporaryError)
 
 
+def test_project_that_is_not_ready_fails_no_run() -> None:
+    """Google makes the service agents of a new project for minutes; 400 is also the status of a wrong run."""
+    assert isinstance(refused(400, error(400, "FAILED_PRECONDITION")), TemporaryError)
+
+
 def test_person_has_to_act_and_no_run_fails() -> None:
     """Who we are is not known, or may not; the constant of the reason is what the doctor reads."""
     assert type(refused(401, error(401, "UNAUTHENTICATED"))) is Unauthenticated

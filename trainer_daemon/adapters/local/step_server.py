@@ -137,16 +137,17 @@ def fork_step_server(mark: Path, compiled: str, *, not_for_steps: Sequence[int])
 
 
 class _Preloading:
-    """What the first step needs is imported before it is forked, since it would import it beside us; the rest meanwhile."""
+    """Before a step is forked, what it needs is imported, once for it and its successors; what the others need, meanwhile."""
 
     def __init__(self, compiled: str) -> None:
-        self._modules: Iterator[str] | None = preload(compiled)
+        self._others: Iterator[str] | None = preload(compiled)
 
-    def before_step(self, _message: bytes) -> Iterator[str] | None:
-        modules, self._modules = self._modules, None
-        if modules is not None:
-            next(modules, None)
-        return modules
+    def before_step(self, message: bytes) -> Iterator[str] | None:
+        source = Path(StepRequest.read(Path(os.fsdecode(message))).source)
+        for _module in preload(source.read_text(encoding="utf-8")):
+            pass
+        others, self._others = self._others, None
+        return others
 
 
 class _Ending:

@@ -37,6 +37,10 @@ class MlflowRegistry:
         """Start the child process in the background, so that the next call need not wait for it; never blocks, never fails."""
         self._worker.prestart()
 
+    def rest(self) -> None:
+        """Give back the memory of the child process, unless it is at work; the next call starts another one."""
+        self._worker.rest()
+
     def champion(self, model: str) -> Champion | None:
         """The version that alias `champion` points to, None when there is none."""
         reply = self._worker.call("champion", model=model)["champion"]

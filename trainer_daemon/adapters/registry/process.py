@@ -64,6 +64,15 @@ class Worker:
         finally:
             self._lock.release()
 
+    def rest(self) -> None:
+        """End the process unless a call is under way; the next call starts another one."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._drop()
+        finally:
+            self._lock.release()
+
     def call(self, operation: str, **arguments: object) -> dict[str, Any]:
         """The result of an operation.
 

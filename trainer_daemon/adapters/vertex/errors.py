@@ -17,6 +17,8 @@ from trainer_daemon.remote.errors import Refused, Unauthenticated
 from trainer_daemon.remote.runs import one_line
 
 _TEMPORARY = frozenset({408, 425, 429, 499, *range(500, 600)})
+_NOT_THE_RUNS_FAULT = frozenset({"ABORTED", "FAILED_PRECONDITION"})
+"""Somebody else was faster; the project is not ready: in a new one Google makes its service agents for minutes."""
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
@@ -77,7 +79,7 @@ def _refusal(what: str, error: GoogleAPICallError) -> Exception:
         return _turned_away(what, words)
     if status == HTTPStatus.FORBIDDEN:
         return Forbidden(f"Vertex AI does not permit it: {told}", reason=_detail(document, _ERROR_INFO).get("reason", ""))
-    if status in _TEMPORARY or (document or {}).get("status") == "ABORTED":
+    if status in _TEMPORARY or (document or {}).get("status") in _NOT_THE_RUNS_FAULT:
         return TemporaryError(told, retry_after_s=_asked_s(error, document))
     return Refused(told, status=status)
 

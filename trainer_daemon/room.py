@@ -1,7 +1,10 @@
-"""Runs on this machine while its disk is full: none is started; one that failed meanwhile says so, and gives its room back."""
+"""Runs on this machine where room is scarce: memory is given back before one begins, and while the disk is full none is started.
+
+One that failed meanwhile says so, and gives its room back.
+"""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +23,12 @@ class RoomMindingOrchestrator:
     Attributes:
         orchestrator: Executes.
         workspace: A folder on that disk.
+        spare_memory: Called before a run begins.
     """
 
     orchestrator: Orchestrator
     workspace: Path
+    spare_memory: Callable[[], None] = lambda: None
 
     def submit(self, request: RunRequest) -> Submission:
         """See `Orchestrator`.
@@ -34,6 +39,7 @@ class RoomMindingOrchestrator:
         if full := self._full():
             msg = f"cannot start run {request.name}: {full}; make room there, nothing is lost meanwhile"
             raise TemporaryError(msg)
+        self.spare_memory()
         return self.orchestrator.submit(request)
 
     def observe(self, names: Sequence[str]) -> Mapping[str, Observation]:
