@@ -23,6 +23,7 @@ PATIENCE_S = 15.0
 SLACK_S = 30.0
 """How much later than it should something may happen on a busy machine."""
 CHECK_EVERY = 20
+WORK_S = 600.0
 _AGAIN_S = 0.3
 
 
@@ -55,7 +56,7 @@ class Chaos:
         """Start a daemon, and wait until it is told of what arrives."""
         opened = len(self._workspace.logged("stream_opened"))
         self._workspace.start()
-        wait_until(lambda: len(self._workspace.logged("stream_opened")) > opened, "the stream opens", 90)
+        wait_until(lambda: len(self._workspace.logged("stream_opened")) > opened, "the stream opens")
 
     def kill_daemon(self) -> None:
         """`kill -9`; the runs that are under way go on."""
@@ -105,7 +106,7 @@ class Chaos:
 
     def wait_until_decided(self, runs: int) -> None:
         """Until so many runs have been decided on."""
-        wait_until(lambda: self._ledger.decided() >= runs, f"{runs} runs are decided on", 240, every_s=_AGAIN_S)
+        wait_until(lambda: self._ledger.decided() >= runs, f"{runs} runs are decided on", WORK_S, every_s=_AGAIN_S)
 
     def tell_of_older_generations(self, names: int) -> list[Version]:
         """Notifications of generations that nobody knew and that are older than what is there; returns those."""
@@ -117,11 +118,11 @@ class Chaos:
 
     def settle(self) -> None:
         """Until everything is acknowledged, every newest version is on record, every run has ended, what was missed was told."""
-        wait_until(lambda: self._cloud.counts()["backlog"] == 0, "everything is acknowledged", 120, every_s=_AGAIN_S)
-        wait_until(lambda: self._newest() <= set(self._ledger.arrivals()), "every drop is on record", 120, every_s=_AGAIN_S)
-        wait_until(lambda: not self._ledger.unfinished(), "all runs have ended", 300, every_s=_AGAIN_S)
+        wait_until(lambda: self._cloud.counts()["backlog"] == 0, "everything is acknowledged", WORK_S, every_s=_AGAIN_S)
+        wait_until(lambda: self._newest() <= set(self._ledger.arrivals()), "every drop is on record", WORK_S, every_s=_AGAIN_S)
+        wait_until(lambda: not self._ledger.unfinished(), "all runs have ended", WORK_S, every_s=_AGAIN_S)
         wait_until(
-            lambda: set(self._missed()) <= set(self._told()) | self._in_shadow(), "what was missed was told", 120, every_s=1.0
+            lambda: set(self._missed()) <= set(self._told()) | self._in_shadow(), "what was missed was told", WORK_S, every_s=1.0
         )
         self._require_recorded_while_stopped()
 

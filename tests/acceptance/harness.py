@@ -1,5 +1,6 @@
 """The real process under test: a workspace, `trainer-daemon` as a child process, and looks at what it left."""
 
+import io
 import json
 import os
 import signal
@@ -8,13 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from trainer_daemon.cli import main
+
 TOOL = Path(sys.executable).with_name("trainer-daemon")
+PATIENCE_S = 240.0
+"""Processes start slowly on a busy machine."""
 FINAL = {"PROMOTED", "REJECTED", "QUARANTINED", "FAILED", "SUPERSEDED", "CANCELED"}
 
 
@@ -23,7 +29,7 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, *, every_s: float = 0.05) -> Any:  # noqa: ANN401 - whatever the condition returns
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S, *, every_s: float = 0.05) -> Any:  # noqa: ANN401 - whatever the condition returns
     """Poll until the condition holds and return its value; fail with `what` after the time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -71,7 +77,8 @@ class Workspace:
 
     def drop(self, name: str, data: str | bytes) -> Path:
         """Upload: write beside, then rename into place."""
-        target, scratch = self.drops / name, self.root / f".{name}"
+        target = self.drops / name
+        scratch = self.root / f".{target.name}"
         scratch.write_bytes(data.encode() if isinstance(data, str) else data)
         scratch.rename(target)
         return target
@@ -89,18 +96,30 @@ class Workspace:
         self.children.append(child)
         return child
 
-    def run_until_idle(self, timeout_s: float = 110.0) -> int:
+    def run_until_idle(self, timeout_s: float = PATIENCE_S) -> int:
         """Work until nothing is left to do; returns the exit code."""
         return self.start("--until-idle").wait(timeout_s)
 
-    def call(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
-        """Run another command of the tool."""
+    def call(self, *arguments: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+        """Run another command of the tool, as a process of its own."""
         command = [str(TOOL), arguments[0], "--config", str(self.config), *arguments[1:]]
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False)
 
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the tool, in this process: a start of Python costs as much as ten commands."""
+        command = [arguments[0], "--config", str(self.config), *arguments[1:]]
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main(command)
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
     def status(self) -> dict[str, Any]:
         """The model's part of `status --json`."""
-        done = self.call("status", "--json")
+        done = self.ask("status", "--json")
         assert done.returncode == 0, done.stderr
         model: dict[str, Any] = json.loads(done.stdout)["models"][0]
         return model

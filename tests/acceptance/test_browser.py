@@ -76,7 +76,18 @@ def opened(browser: "Browser", address: str) -> Callable[..., Any]:
     return open_page
 
 
-def test_status_is_read_without_javascript(opened: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_status_page_is_for_everybody(opened: Callable[..., Any], address: str, tmp_path: Path) -> None:
+    """Without JavaScript, on a telephone, by light and in the dark, by keyboard; one browser and one daemon show it all."""
+    require_status_to_be_read_without_javascript(opened, tmp_path / "status.png")
+    require_no_page_to_scroll_sideways(opened, address, tmp_path / "narrow.png")
+    for scheme in ("light", "dark"):
+        require_axe_to_find_nothing(opened, scheme)
+    require_everything_to_be_reached_by_keyboard(opened)
+    require_page_to_load_again_by_itself(opened, address)
+
+
+def require_status_to_be_read_without_javascript(opened: Callable[..., Any], picture: Path) -> None:
     """From what waits for a person to the quarantine; a name that is markup is a name."""
     with opened(java_script_enabled=False) as page:
         assert page.title().startswith("(3) Status")
@@ -90,24 +101,23 @@ def test_status_is_read_without_javascript(opened: Callable[..., Any], tmp_path:
         assert runs.get_by_role("row").count() == 11
         assert HOSTILE in runs.inner_text()
         assert page.get_by_role("table", name="Drops of churn that cannot be trained").get_by_text(CUT_OFF).is_visible()
-        page.screenshot(path=tmp_path / "status.png", full_page=True)
+        page.screenshot(path=picture, full_page=True)
         page.get_by_role("link", name="2025-11", exact=True).first.click()
         assert page.get_by_role("heading", level=1).inner_text().startswith("churn-2025-11-")
         story = page.get_by_role("region", name="What happened").inner_text()
         assert story.index("churn_data_2025_11.csv arrived") < story.index("version 7 became champion")
         assert "labels.run_key=" in page.get_by_role("region", name="Filter for Cloud Logging").inner_text()
-        page.screenshot(path=tmp_path / "run.png", full_page=True)
 
 
-def test_no_page_scrolls_sideways(opened: Callable[..., Any], address: str, tmp_path: Path) -> None:
+def require_no_page_to_scroll_sideways(opened: Callable[..., Any], address: str, picture: Path) -> None:
     """On a telephone held upright, with everything unfolded."""
     with opened("/?refresh=off", viewport={"width": 360, "height": 740}) as page:
         paths = ["/", "/runs", "/drops", "/champions", *_links(page, "runs/")[:1], *_links(page, "drops/")[:1]]
         for path in paths:
             page.goto(address + path)
             page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-            page.screenshot(path=tmp_path / f"narrow{path.replace('/', '-')[:20]}.png", full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        page.screenshot(path=picture, full_page=True)
 
 
 def _links(page: "Page", below: str) -> list[str]:
@@ -116,15 +126,13 @@ def _links(page: "Page", below: str) -> list[str]:
     return list(dict.fromkeys(links))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(opened: Callable[..., Any], tmp_path: Path, scheme: str) -> None:
+def require_axe_to_find_nothing(opened: Callable[..., Any], scheme: str) -> None:
     """Contrast in light and in dark, names, roles, landmarks, headings; on the first page and on a run's, wide and narrow."""
     from axe_playwright_python.sync_playwright import Axe
 
     with opened("/?refresh=off", color_scheme=scheme) as page:
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(15, 19, 24)" if scheme == "dark" else "rgb(246, 247, 249)")
-        page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
         for path in ("/", _links(page, "runs/")[0]):
             page.goto(urljoin(page.url, f"{path}?refresh=off"))
             for width in WIDTHS:
@@ -134,7 +142,7 @@ def test_axe_finds_nothing(opened: Callable[..., Any], tmp_path: Path, scheme: s
                 assert told == [], json.dumps(told, indent=1)
 
 
-def test_everything_is_reached_by_keyboard(opened: Callable[..., Any]) -> None:
+def require_everything_to_be_reached_by_keyboard(opened: Callable[..., Any]) -> None:
     """In the order in which it is read, each with a frame around it; the first stop skips to the content."""
     with opened("/?refresh=off") as page:
         page.keyboard.press("Tab")
@@ -159,7 +167,7 @@ def test_everything_is_reached_by_keyboard(opened: Callable[..., Any]) -> None:
         assert reached[-1][3] == "metrics"
 
 
-def test_page_loads_again_by_itself(opened: Callable[..., Any], address: str) -> None:
+def require_page_to_load_again_by_itself(opened: Callable[..., Any], address: str) -> None:
     """By a word of HTTP, and not once somebody stopped it: the link is before the content."""
     with opened() as page:
         assert page.locator("meta[http-equiv]").count() == 0

@@ -46,35 +46,35 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-@pytest.mark.timeout(1200)
-def test_full_disk_of_the_ledger_is_said_and_outlived(
+@pytest.mark.timeout(1800)
+def test_full_disk_is_said_loses_nothing_and_costs_no_attempt(
     light_workspace: MakeWorkspace, tmp_path: Path, make_disk: MakeDisk
 ) -> None:
-    """A drop that arrives meanwhile is recorded, run and decided on as soon as there is room."""
-    disk = make_disk(tmp_path / "small", 4)
-    workspace = light_workspace(top=f'ledger = "sqlite:///{disk}/ledger.db"', listing_interval_s=1.0)
+    """First that of the ledger, then that of the runs; one daemon comes through both."""
+    for_ledger, for_runs = make_disk(tmp_path / "small", 4), make_disk(tmp_path / "smallish", 20)
+    ledger, mlflow = f'"sqlite:///{for_ledger}/ledger.db"', f'"sqlite:///{tmp_path}/workspace-0/var/mlflow.db"'
+    top = f'workspace = "{for_runs}"\nledger = {ledger}\n[mlflow]\ntracking_uri = {mlflow}'
+    workspace = light_workspace(top=top, attempts_max=1, listing_interval_s=1.0)
     workspace.start()
-    workspace.drop("churn_data_2025_03.csv", "a,Churn\nplain,1\n")
+    require_full_ledger_to_be_outlived(workspace, for_ledger)
+    require_full_disk_of_runs_to_be_outlived(workspace, for_runs)
+    finish(workspace, states=["REJECTED"] * 4)
+
+
+def require_full_ledger_to_be_outlived(workspace: Workspace, disk: Path) -> None:
+    """A drop that arrives meanwhile is recorded, run and decided on as soon as there is room."""
+    workspace.drop("churn_data_2025_01.csv", "a,Churn\nplain,1\n")
     wait_until(lambda: decided(workspace) == 1, "the first drop is decided on", PATIENCE_S)
     ballast = fill(disk)
-    workspace.drop("churn_data_2025_05.csv", "a,Churn\nplain,2\n")
+    workspace.drop("churn_data_2025_02.csv", "a,Churn\nplain,2\n")
     wait_until(lambda: put_off(workspace, "ledger: database or disk is full; make room"), "the daemon says so", PATIENCE_S)
     ballast.unlink()
     wait_until(lambda: decided(workspace) == 2, "the second drop is decided on", PATIENCE_S)
-    finish(workspace, states=["REJECTED", "REJECTED"])
 
 
-@pytest.mark.timeout(1200)
-def test_full_disk_of_the_runs_is_said_and_costs_no_attempt(
-    light_workspace: MakeWorkspace, tmp_path: Path, make_disk: MakeDisk
-) -> None:
-    """Neither the run whose artifact does not fit, nor the one that would have started."""
-    disk = make_disk(tmp_path / "small", 20)
-    ledger, mlflow = (f'"sqlite:///{tmp_path}/workspace-0/var/{name}.db"' for name in ("ledger", "mlflow"))
-    top = f'workspace = "{disk}"\nledger = {ledger}\n[mlflow]\ntracking_uri = {mlflow}'
-    workspace = light_workspace(top=top, attempts_max=1)
+def require_full_disk_of_runs_to_be_outlived(workspace: Workspace, disk: Path) -> None:
+    """It costs neither the run whose artifact does not fit an attempt, nor the one that would have started."""
     (disk / "half").write_bytes(b"x" * 9_000_000)
-    workspace.start()
     workspace.drop("churn_data_2025_03.csv", "a,Churn\nbulky,1\n")
     (failed,) = wait_until(lambda: workspace.logged("run_failed")[:1], "the artifact does not fit", PATIENCE_S)
     assert failed["severity"] == "WARNING"
@@ -84,8 +84,7 @@ def test_full_disk_of_the_runs_is_said_and_costs_no_attempt(
     workspace.drop("churn_data_2025_05.csv", "a,Churn\nplain,1\n")
     ballast.unlink()
     (disk / "half").unlink()
-    wait_until(lambda: decided(workspace) == 2, "both drops are decided on", PATIENCE_S)
-    finish(workspace, states=["REJECTED", "REJECTED"])
+    wait_until(lambda: decided(workspace) == 4, "both drops are decided on", PATIENCE_S)
 
 
 def put_off(workspace: Workspace, beginning: str) -> list[str]:

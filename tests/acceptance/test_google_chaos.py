@@ -12,7 +12,7 @@ from tests.emulators.cloud import GoogleCloud
 from tests.emulators.fixtures import MakeGoogleCloud
 
 FOLDERS = ("in", "more")
-DROPS, CORRECTED, REPEATED = 360, 70, 70
+DROPS, CORRECTED, REPEATED = 250, 80, 170
 SEED = 20
 
 
@@ -27,7 +27,7 @@ def two_models(make_workspace: MakeWorkspace, cloud: GoogleCloud) -> Workspace:
     return workspace
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_drop_has_exactly_one_run_whatever_goes_wrong(
     make_workspace: MakeWorkspace, make_google_cloud: MakeGoogleCloud
 ) -> None:

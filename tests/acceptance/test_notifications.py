@@ -20,7 +20,7 @@ def section(name: str, url: str, **keys: object) -> str:
 
 def endpoints(workspace: Workspace) -> dict[str, Any]:
     """What waits for whom, as `status --json` says."""
-    done = workspace.call("status", "--json")
+    done = workspace.ask("status", "--json")
     assert done.returncode == 0, done.stderr
     return {entry["endpoint"]: entry for entry in json.loads(done.stdout)["notifications"]}
 
@@ -88,7 +88,7 @@ def test_daemon_that_ends_by_itself_tells_first(make_workspace: MakeWorkspace) -
         assert workspace.run_until_idle(280) == 0
         (request,) = chat.received
         assert request.document["text"].startswith("churn: the candidate of 2025-03 was rejected: the run registered no model")
-        doctor = json.loads(workspace.call("doctor", "--json", "--notify").stdout)
+        doctor = json.loads(workspace.ask("doctor", "--json", "--notify").stdout)
         (check,) = [check for check in doctor["checks"] if check["name"] == "notifications chat"]
         assert (check["status"], check["found"]) == ("ok", "it took a test, nothing waits for it")
         assert chat.received[-1].document["text"].endswith("this is a test, nothing happened")

@@ -2,9 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +42,19 @@ def predict_runs(workspace: Workspace) -> list[Path]:
     return sorted((workspace.root / "var" / "runs").glob("churn-predict-*"))
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, furniture: Path) -> Iterator[Workspace]:
-    """A workspace with a champion, version 1, of January; each test has a data set of its own."""
-    root = tmp_path_factory.mktemp("trained") / "workspace"
-    shutil.copytree(furniture, root / "var")
-    workspace = Workspace(root, model={"training": {"estimator": "logistic_regression"}})
+@pytest.mark.timeout(1200)
+def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_server: KfpServer) -> None:
+    """Beside a daemon at work, killed in the middle, on Kubeflow without a reply; data that does not fit is refused."""
     workspace.drop("churn_data_2025_01.csv", monthly_drop(drift=0.0, seed=1))
-    assert workspace.run_until_idle(200) == 0
-    yield workspace
-    workspace.kill_tree()
+    daemon = workspace.start()
+    wait_until(lambda: workspace.logged("candidate_promoted"), "there is a champion, version 1", TIMEOUT_S)
+    require_neither_to_disturb_the_other(workspace)
+    daemon.terminate()
+    assert daemon.wait(60) == 0
+    for kill in (kill_command, kill_everything):
+        require_one_run_and_one_file_after_a_kill(workspace, kill)
+    require_refusal_in_one_sentence(workspace)
+    require_one_run_on_kubeflow(workspace, kfp_server)
 
 
 def a_data_set(workspace: Workspace, rows: int, *, seed: int) -> Path:
@@ -74,28 +76,26 @@ def kill_everything(workspace: Workspace, child: "subprocess.Popen[bytes]") -> N
     workspace.kill_tree()
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("kill", [kill_command, kill_everything])
-def test_killed_in_the_middle_and_repeated_there_is_one_run_and_one_file(
-    trained: Workspace, kill: Callable[[Workspace, "subprocess.Popen[bytes]"], None]
+def require_one_run_and_one_file_after_a_kill(
+    workspace: Workspace, kill: Callable[[Workspace, "subprocess.Popen[bytes]"], None]
 ) -> None:
     """The repetition follows the run, or begins it again under its name; a third call only finds the predictions."""
-    rows, before, files = 20_000, set(predict_runs(trained)), written(trained)
-    dataset = a_data_set(trained, rows, seed=len(kill.__name__))
-    with (trained.root / "predict.log").open("wb") as log:
-        child = subprocess.Popen(command(trained, dataset), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    wait_until(lambda: any("predicting " in _log(run) for run in new_runs(trained, before)), "the step predicts", TIMEOUT_S)
-    kill(trained, child)
+    rows, before, files = 20_000, set(predict_runs(workspace)), written(workspace)
+    dataset = a_data_set(workspace, rows, seed=len(kill.__name__))
+    with (workspace.root / "predict.log").open("wb") as log:
+        child = subprocess.Popen(command(workspace, dataset), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    wait_until(lambda: any("predicting " in _log(run) for run in new_runs(workspace, before)), "the step predicts", TIMEOUT_S)
+    kill(workspace, child)
     child.wait(10)
 
-    answer = predict(trained, dataset)
+    answer = predict(workspace, dataset)
     out = Path(answer["predictions"].removeprefix("file://"))
     assert answer["rows"] == pq.read_metadata(out).num_rows == rows
-    assert [run.name for run in new_runs(trained, before)] == [answer["run"]]
-    assert written(trained) - files == {out}
-    again = predict(trained, dataset)
+    assert [run.name for run in new_runs(workspace, before)] == [answer["run"]]
+    assert written(workspace) - files == {out}
+    again = predict(workspace, dataset)
     assert (again["existed"], again["run"]) == (True, answer["run"])
-    wait_until(lambda: not trained.processes(), "nothing is left running")
+    wait_until(lambda: not workspace.processes(), "nothing is left running")
 
 
 def new_runs(workspace: Workspace, before: Collection[Path]) -> list[Path]:
@@ -113,34 +113,28 @@ def _log(run: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
-@pytest.mark.timeout(900)
-def test_beside_a_daemon_at_work_neither_disturbs_the_other(trained: Workspace) -> None:
+def require_neither_to_disturb_the_other(workspace: Workspace) -> None:
     """The daemon trains its drop, knows of no prediction, and ends none; the version is the one of the call."""
-    dataset = a_data_set(trained, 2000, seed=5)
-    daemon = trained.start()
-    wait_until(lambda: trained.logged("daemon_started")[1:], "the daemon is up")
-    trained.drop("churn_data_2025_02.csv", monthly_drop(drift=1.0, seed=2))
-    wait_until(lambda: len(trained.logged("run_submitted")) > 1, "a run is under way")
-    csv = trained.root / "scores.csv"
-    answer = predict(trained, dataset, "--version", "1", "--out", os.fspath(csv))
+    dataset = a_data_set(workspace, 2000, seed=5)
+    workspace.drop("churn_data_2025_02.csv", monthly_drop(drift=1.0, seed=2))
+    wait_until(lambda: len(workspace.logged("run_submitted")) > 1, "a run is under way")
+    csv = workspace.root / "scores.csv"
+    answer = predict(workspace, dataset, "--version", "1", "--out", os.fspath(csv))
     assert (answer["version"], answer["rows"]) == ("1", len(csv.read_text().splitlines()) - 1)
-    wait_until(lambda: trained.logged("candidate_promoted")[1:], "the daemon has decided", TIMEOUT_S)
-    daemon.terminate()
-    assert daemon.wait(60) == 0
-    assert [run["period"] for run in trained.status()["runs"]] == ["2025-01", "2025-02"]
-    assert not [line for line in trained.events() if "predict" in json.dumps(line)]
+    wait_until(lambda: workspace.logged("candidate_promoted")[1:], "the daemon has decided", TIMEOUT_S)
+    assert [run["period"] for run in workspace.status()["runs"]] == ["2025-01", "2025-02"]
+    assert not [line for line in workspace.events() if "predict" in json.dumps(line).replace(str(workspace.root), "")]
 
 
-@pytest.mark.timeout(900)
-def test_refused_data_is_one_sentence_and_exit_code_1(trained: Workspace) -> None:
-    """The columns are named, nothing is written, and the second call starts nothing."""
-    before = predict_runs(trained), written(trained)
-    dataset = trained.root / "other.csv"
+def require_refusal_in_one_sentence(workspace: Workspace) -> None:
+    """Exit code 1; the columns are named, nothing is written, and the second call starts nothing."""
+    before = predict_runs(workspace), written(workspace)
+    dataset = workspace.root / "other.csv"
     dataset.write_text("Tenure,Price\n1,2\n3,4\n")
     said = []
     for _ in range(2):
         done = subprocess.run(
-            command(trained, dataset, "--version", "1"),
+            command(workspace, dataset, "--version", "1"),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -153,28 +147,25 @@ def test_refused_data_is_one_sentence_and_exit_code_1(trained: Workspace) -> Non
     assert said[0].startswith(
         "error: the data cannot be predicted: the columns do not fit version 1 of churn: 'MonthlyCharges', "
     )
-    assert len(predict_runs(trained)) == len(before[0]) + 1
-    assert written(trained) == before[1]
+    assert len(predict_runs(workspace)) == len(before[0]) + 1
+    assert written(workspace) == before[1]
 
 
-@pytest.mark.timeout(900)
-def test_on_kubeflow_a_killed_call_and_a_lost_reply_leave_one_run(
-    trained: Workspace, kfp_server: KfpServer, request: pytest.FixtureRequest
-) -> None:
-    """The run is found by its name on the server, whose create may be answered to nobody."""
+def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> None:
+    """After a killed call and a lost reply: it is found by its name on the server, whose create was answered to nobody."""
     keys = {"kind": "kubeflow", "host": kfp_server.host, "image": "trainer:1", "look_interval_s": 0.3}
     section = "\n[orchestrator]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()) + "\n"
-    local = trained.config.read_text()
-    request.addfinalizer(lambda: trained.config.write_text(local))
-    trained.config.write_text(local + section)
-    dataset, out = a_data_set(trained, 2000, seed=6), trained.root / "out"
+    workspace.config.write_text(workspace.config.read_text() + section)
+    dataset, out = a_data_set(workspace, 2000, seed=6), workspace.root / "out"
     kfp_server.lose_replies("POST /runs", times=1)
-    with (trained.root / "predict.log").open("wb") as log:
-        child = subprocess.Popen(command(trained, dataset, "--out", f"{out}/"), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    with (workspace.root / "predict.log").open("wb") as log:
+        child = subprocess.Popen(
+            command(workspace, dataset, "--out", f"{out}/"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
     wait_until(lambda: kfp_server.request_counts()["POST /runs"], "the run is created", TIMEOUT_S)
     child.kill()
     child.wait(10)
-    answer = predict(trained, dataset, "--out", f"{out}/")
+    answer = predict(workspace, dataset, "--out", f"{out}/")
     assert answer["rows"] == 2000
     assert kfp_server.request_counts()["POST /runs"] == 1
     assert [path.as_uri() for path in out.iterdir()] == [answer["predictions"]]

@@ -65,7 +65,7 @@ class Year:
 
 def said(workspace: Workspace, *command: str) -> str:
     """What a command answers."""
-    done = workspace.call(*command)
+    done = workspace.ask(*command)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
