@@ -54,6 +54,7 @@ class ExecutingServer:
         self.host = host
         self.state = state
         self.certificates = certificates
+        self.is_reusable = True
 
     def start(self) -> None:
         """Start it, at the same address and with the state that it had."""
@@ -61,6 +62,7 @@ class ExecutingServer:
 
     def kill(self) -> None:
         """SIGKILL; runs go on."""
+        self.is_reusable = False
         self._process.kill()
 
     def restart(self) -> None:
@@ -70,6 +72,7 @@ class ExecutingServer:
 
     def stop(self) -> None:
         """End it, and every run."""
+        self.is_reusable = False
         self._process.stop()
         Executors(self.state).end_all()
 
@@ -94,7 +97,8 @@ class ExecutingServer:
         self._ask("fail", route=route, kind="refuse", status=status, times=times, seconds=seconds, headers=headers)
 
     def delay(self, route: str, delay_s: float, *, times: int | None = None) -> None:
-        """Do what is asked late, whether or not the client still waits."""
+        """Do what is asked late, whether or not the client still waits, nor the test."""
+        self.is_reusable = False
         self._ask("fail", route=route, kind="delay", delay_s=delay_s, times=times)
 
     def lose_replies(self, route: str, *, times: int | None = None) -> None:
@@ -104,6 +108,10 @@ class ExecutingServer:
     def cut(self, route: str, *, times: int | None = None) -> None:
         """Cut the connection before anything is done."""
         self._ask("fail", route=route, kind="cut", times=times)
+
+    def clear(self) -> None:
+        """Be as a server that was just installed: no runs, no settings, no faults."""
+        self._ask("clear")
 
     def end_faults(self) -> None:
         """From now on all goes well."""

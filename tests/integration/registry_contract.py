@@ -179,12 +179,12 @@ class RegistryContract:
         assert registry.promote(model, second, expected=first) == second
         assert (author.alias(model, "champion"), author.alias(model, "previous-champion")) == (second, first)
 
-    @pytest.mark.parametrize("repetitions", [2, 3])
-    def test_promotion_repeated_changes_nothing(self, registry: Registry, author: Author, model: str, repetitions: int) -> None:
+    def test_promotion_repeated_changes_nothing(self, registry: Registry, author: Author, model: str) -> None:
         """A crash after the promotion and before it is written down repeats it."""
         first, second = _two_versions(author, model)
-        assert {registry.promote(model, second, expected=first) for _ in range(repetitions)} == {second}
-        assert author.alias(model, "previous-champion") == first
+        for _ in range(3):
+            assert registry.promote(model, second, expected=first) == second
+            assert author.alias(model, "previous-champion") == first
 
     def test_promotion_interrupted_between_the_aliases_is_completed(self, registry: Registry, author: Author, model: str) -> None:
         """A crash between the two moves leaves the old champion in place; the repetition ends as if nothing had happened."""

@@ -5,11 +5,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.builders import MODEL, NOW, a_drop
+from tests.emulators.fixtures import DATABASES
 from tests.integration.ledger_story import Storyteller, a_whole_past
 from tests.integration.manifests.tools import run_with_input, tool
 from trainer_daemon.adapters.ledger import Change, Notices
@@ -22,6 +24,9 @@ from trainer_daemon.telemetry.metrics import Metrics
 from trainer_daemon.telemetry.outbox_metrics import OutboxMetrics
 from trainer_daemon.telemetry.vitals import Vitals
 from trainer_daemon.telemetry.vitals_metrics import VitalsMetrics
+
+if TYPE_CHECKING:
+    from tests.emulators.postgres import PostgresServer
 
 LATER = NOW + timedelta(days=1)
 
@@ -56,9 +61,33 @@ def scraping() -> Iterator[MakeScrape]:
         statistics.close()
 
 
+@pytest.fixture(scope="module")
+def pasts() -> Iterator[dict[str, Storyteller]]:
+    """Ledgers in which everything has happened once, by database."""
+    made: dict[str, Storyteller] = {}
+    yield made
+    for story in made.values():
+        story.ledger.close()
+
+
+@pytest.fixture(params=DATABASES)
+def past(request: pytest.FixtureRequest, pasts: dict[str, Storyteller], tmp_path_factory: pytest.TempPathFactory) -> Storyteller:
+    """Everything has happened once, on each database that there may be; nobody writes it."""
+    if request.param not in pasts:
+        pasts[request.param] = a_whole_past(_ledger_on(request.param, request, tmp_path_factory.mktemp("past")))
+    return pasts[request.param]
+
+
+def _ledger_on(database: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    if database == "sqlite":
+        return f"sqlite:///{folder}/ledger.db"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.url(server.create(request.getfixturevalue("migrated_database")))
+
+
 @pytest.fixture
-def past(ledger_url: str) -> Iterator[Storyteller]:
-    """Everything has happened once."""
+def present(ledger_url: str) -> Iterator[Storyteller]:
+    """Everything has happened once, and more will."""
     story = a_whole_past(ledger_url)
     with closing(story.ledger):
         yield story
@@ -173,26 +202,26 @@ def test_metrics_of_both_models_are_those_of_the_newest_decision(past: Storytell
     assert scrape("evaluation_metric", role="champion", metric="f1") is None
 
 
-def test_champion_is_shown_with_its_age(past: Storyteller, scraping: MakeScrape) -> None:
+def test_champion_is_shown_with_its_age(present: Storyteller, scraping: MakeScrape) -> None:
     """Only the one there is now; an alias that points nowhere has neither name nor age."""
-    scrape = scraping(past)
+    scrape = scraping(present)
     assert scrape("champion_info", version="2", period="2025-03") == 1
     assert scrape("champion_info", version="1", period="2025-01") is None
     aged = scrape("champion_age_seconds")
     assert aged is not None
     assert 0 < aged < 86400
-    past.ledger.note_champion(MODEL, Champion(version=""), cause="external", now=past.tick())
+    present.ledger.note_champion(MODEL, Champion(version=""), cause="external", now=present.tick())
     assert (scrape("champion_info", version="2", period="2025-03"), scrape("champion_age_seconds")) == (None, None)
 
 
-def test_change_shows_at_the_next_scrape_and_a_restart_changes_nothing(past: Storyteller, scraping: MakeScrape) -> None:
+def test_change_shows_at_the_next_scrape_and_a_restart_changes_nothing(present: Storyteller, scraping: MakeScrape) -> None:
     """What was read before is not counted twice, and what is read anew is the same."""
-    before = scraping(past)
+    before = scraping(present)
     first = generate_latest(before.registry)
     assert generate_latest(before.registry) == first
-    past.arrives(a_drop("2025-12"))
+    present.arrives(a_drop("2025-12"))
     assert before("drops", outcome="pending") == 2
-    assert generate_latest(scraping(past).registry) == generate_latest(before.registry)
+    assert generate_latest(scraping(present).registry) == generate_latest(before.registry)
 
 
 def test_only_configured_models_are_shown(past: Storyteller, scraping: MakeScrape) -> None:

@@ -228,14 +228,14 @@ def test_nothing_that_a_stranger_wrote_is_markup(night: Site) -> None:
     assert "&lt;svg onload=1&gt;" in ask(night.address, "/runs/<svg onload=1>".replace(" ", "%20"))[1]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_no_request_changes_anything(night: Site, method: str) -> None:
+def test_no_request_changes_anything(night: Site) -> None:
     """Everything but looking is refused, and looking leaves the ledger as it is."""
     ledger = night.folder / "ledger.db"
     before = hashlib.sha256(ledger.read_bytes()).hexdigest()
     for path in PAGES:
         address = path.format(word=night.run("2026-01").key)
-        assert ask(night.address, address, method)[0].status == HTTPStatus.METHOD_NOT_ALLOWED
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            assert ask(night.address, address, method)[0].status == HTTPStatus.METHOD_NOT_ALLOWED
         assert ask(night.address, address, "HEAD")[1] == ""
         ask(night.address, address)
     assert hashlib.sha256(ledger.read_bytes()).hexdigest() == before

@@ -40,6 +40,7 @@ class ControlBase:
             "remember": self.remember,
             "enter": self.enter,
             "requests": self.requests,
+            "clear": self.clear,
         }
 
     def fail(
@@ -64,6 +65,12 @@ class ControlBase:
         assert not unknown, f"no such settings: {unknown}"
         for name, value in settings.items():
             self._store.set(name, value)
+
+    def clear(self) -> None:
+        """Be as a server that was just installed."""
+        self._faults.end()
+        self._workflows.clear()
+        self._store.clear()
 
     def enter(self, *, run_id: str, state: str, task_details: Sequence[Document] | None = None) -> None:
         """Let a run be in a state, which the API may not know, with these tasks."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.emulators.kfp.run_files import EVENTS, SPEC
+from tests.emulators.kfp.run_files import CACHE, EVENTS, SPEC
 from trainer_daemon.adapters.local import processes
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
 from trainer_daemon.adapters.local.standby import Standby
@@ -95,6 +95,14 @@ class Executors:
         for path in self._runs.glob("*"):
             if RunFolder(path).is_locked():
                 self.end(path.name)
+
+    def clear(self) -> None:
+        """End every run and remove all files; what the next runs need stays imported."""
+        for path in self._runs.glob("*"):
+            if RunFolder(path).is_locked():
+                self.end(path.name)
+        for folder in (self._runs, self._runs.with_name(CACHE)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def folder(self, name: str) -> RunFolder:
         """The files of a run."""

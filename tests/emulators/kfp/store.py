@@ -124,6 +124,12 @@ class Store:
         with self.transaction():
             self.database.execute("insert or replace into setting values (?, ?)", (name, json.dumps(value)))
 
+    def clear(self) -> None:
+        """Be as in the beginning."""
+        with self.transaction():
+            for table in ("document", "workflow", "setting", "request", "sqlite_sequence"):
+                self.database.execute(f"delete from {table}")  # noqa: S608 - made of constants
+
     def close(self) -> None:
         """Release the file."""
         self.database.close()

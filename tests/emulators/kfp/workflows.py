@@ -89,6 +89,11 @@ class Workflows:
         self._executors.forget(workflow.name)
         self._store.database.execute("delete from workflow where run_id = ?", (run_id,))
 
+    def clear(self) -> None:
+        """End every run at once, and forget all."""
+        self._executors.clear()
+        self._asked.clear()
+
     def enter(self, run_id: str, state: str) -> None:
         """Let a run be in a state."""
         run = self._store.find("run", run_id)

@@ -1,10 +1,12 @@
 """`promote` and `rollback` from the command line to MLflow's alias and back to what people read."""
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import pytest
@@ -19,21 +21,28 @@ Write = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def mlflow(folder: Path) -> Write:
-    """Writes into the MLflow of the working directory, in a process that ends with it; returns the results."""
+def mlflow(folder: Path, mlflow_database: Path) -> Iterator[Write]:
+    """Writes into the MLflow of the working directory, in a process of its own; returns the results."""
     uri = f"sqlite:///{folder}/var/mlflow.db"
     (folder / "drops").mkdir()
     (folder / "var").mkdir()
+    shutil.copy(mlflow_database, folder / "var")
     (folder / "trainer.toml").write_text(
         f'ledger = "sqlite:///ledger.db"\n[mlflow]\ntracking_uri = "{uri}"\n[[models]]\nname = "{MODEL}"\nbucket = "drops"\n'
     )
 
-    def write(*actions: tuple[str, dict[str, Any]]) -> list[Any]:
-        lines = [json.dumps([uri, name, {"model": MODEL, **arguments}]) for name, arguments in actions]
-        done = subprocess.run([sys.executable, AUTHOR], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True)
-        return [json.loads(line)["result"] for line in done.stdout.splitlines()]
+    with subprocess.Popen([sys.executable, "-W", "ignore", AUTHOR], stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as author:
 
-    return write
+        def act(name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - as the action says
+            assert author.stdin
+            assert author.stdout
+            author.stdin.write(json.dumps([uri, name, {"model": MODEL, **arguments}]) + "\n")
+            author.stdin.flush()
+            return json.loads(author.stdout.readline())["result"]
+
+        yield lambda *actions: [act(*action) for action in actions]
+        assert author.stdin
+        author.stdin.close()
 
 
 @pytest.fixture

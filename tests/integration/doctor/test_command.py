@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.digest import pipeline_digest
 from tests.emulators.notification_configs import NotificationConfigs
 from tests.integration.cli.conftest import Call
 from tests.integration.doctor.conftest import PROJECT, Subscribe
@@ -21,7 +23,7 @@ NAMESPACES = {"google", "google.cloud"}
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a configuration and a drop."""
     monkeypatch.chdir(tmp_path)
     for name in ("TRAINER_CONFIG", "COLUMNS"):
@@ -30,6 +32,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "drops" / "churn_data_2025_03.csv").write_text("a\n1\n")
     (tmp_path / "trainer.toml").write_text(FOLDER_MODEL)
     return tmp_path
+
+
+@pytest.fixture
+def folder(fresh: Path, compiled_pipelines: Path) -> Path:
+    """The same, where a daemon has been: it has compiled the pipelines."""
+    shutil.copytree(compiled_pipelines, fresh / "var" / "pipelines" / pipeline_digest())
+    return fresh
 
 
 @pytest.fixture
@@ -52,7 +61,7 @@ def failures(report: dict[str, Any]) -> dict[str, str]:
     return {check["name"]: check["fix"] for check in report["checks"] if check["status"] == "failed"}
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("fresh")
 def test_laptop_where_all_is_well(call: Call) -> None:
     """A table, a summary and exit code 0; nothing is made."""
     answer = call("doctor")

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,9 +32,9 @@ def checked(uri: str, *models: str, past: AliasPast | None = None) -> list[Check
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Path:
     """MLflow's database, in which the model `churn` has a version, and `other` has nothing."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    path = Path(shutil.copy(mlflow_database, tmp_path_factory.mktemp("mlflow")))
     request = json.dumps([f"sqlite:///{path}", "register", {"model": "churn", "run_id": "", "tags": {}}])
     done = subprocess.run([sys.executable, AUTHOR], input=request + "\n", capture_output=True, text=True, check=True, timeout=120)
     assert json.loads(done.stdout) == {"result": "1"}

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +6,14 @@ import pytest
 from tests.acceptance.harness import wait_until
 from tests.emulators.kfp_server import KfpServer
 from tests.integration.emulators.kfp_lab import ANSWER_S, Lab
-from tests.made_once import made_once
 
 SLEEP_S = 120.0
 
 
-@pytest.fixture(scope="session")
-def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def hello(compiled_pipelines: Path) -> Path:
     """The compiled pipeline `hello` of the daemon."""
-    command = [sys.executable, "-m", "pipelines", "compile", "--out"]
-    return made_once(tmp_path_factory, "pipelines", lambda folder: subprocess.run([*command, folder], check=True)) / "hello.yaml"
+    return compiled_pipelines / "hello.yaml"
 
 
 def log_of(server: KfpServer, run_id: str) -> str:

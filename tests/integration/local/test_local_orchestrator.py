@@ -23,33 +23,26 @@ class TestLocalOrchestrator(OrchestratorContract):
         return make
 
 
-def test_killed_step_is_explained(make: Make, probe: Probe) -> None:
-    """A step that the kernel killed leaves no traceback; the reason says what is likely."""
+def test_failure_says_what_is_known_of_it(make: Make, probe: Probe) -> None:
+    """What was raised, and by which of two steps; a silent step's last line; of a killed one what is likely."""
     adapter = make()
-    adapter.submit(a_request(probe, action="vanish"))
-    seen = outcome(adapter, RUN)
-    assert (seen.phase, seen.reason) == (Phase.FAILED, "step probe failed: it was killed, probably because memory ran out")
-
-
-def test_silent_failure_quotes_the_last_line(make: Make, probe: Probe) -> None:
-    """Without a traceback the last thing the step said is the reason."""
-    adapter = make()
-    adapter.submit(a_request(probe, action="exit"))
-    assert outcome(adapter, RUN).reason == "step probe failed: the step has begun"
-
-
-def test_failure_is_told_in_the_words_of_what_was_raised(make: Make, probe: Probe) -> None:
-    """The log of a run is at hand here."""
-    adapter = make()
-    adapter.submit(a_request(probe, action="fail", word="column 'Tenure' is empty"))
-    assert outcome(adapter, RUN).reason == "step probe failed: ValueError: column 'Tenure' is empty"
-
-
-def test_second_step_is_named(make: Make, probe: Probe) -> None:
-    """Of two steps the reason names the one that failed."""
-    adapter = make()
-    adapter.submit(a_request(probe, pipeline="two_steps", action="fail", word="no champion"))
-    assert outcome(adapter, RUN).reason == "step probe-2 failed: ValueError: no champion"
+    failures = {
+        "vanish": (a_request(probe, "a", action="vanish"), "step probe failed: it was killed, probably because memory ran out"),
+        "exit": (a_request(probe, "b", action="exit"), "step probe failed: the step has begun"),
+        "fail": (
+            a_request(probe, "c", action="fail", word="column 'Tenure' is empty"),
+            "step probe failed: ValueError: column 'Tenure' is empty",
+        ),
+        "fail in the second step": (
+            a_request(probe, "d", pipeline="two_steps", action="fail", word="no champion"),
+            "step probe-2 failed: ValueError: no champion",
+        ),
+    }
+    for request, _ in failures.values():
+        adapter.submit(request)
+    seen = {how: outcome(adapter, request.name) for how, (request, _) in failures.items()}
+    assert {how: each.reason for how, each in seen.items()} == {how: reason for how, (_, reason) in failures.items()}
+    assert {each.phase for each in seen.values()} == {Phase.FAILED}
 
 
 def test_log_is_readable_while_the_step_works(make: Make, workspace: Path, probe: Probe) -> None:

@@ -1,14 +1,14 @@
 """A real MLflow on SQLite, shared by the tests of this folder; each test has its own model."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.parameters import RunIdentity
-from tests.integration.pipelines.executing import python
+from tests.integration.pipelines.executing import Runs
 from tests.integration.pipelines.registry import Registry
-from tests.made_once import made_once
 
 _NUMBERS = itertools.count()
 
@@ -37,6 +37,14 @@ def registry(mlflow_folder: Path) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(compiled_pipelines: Path) -> Path:
     """The folder of compiled pipelines."""
-    return made_once(tmp_path_factory, "pipelines", lambda folder: python("-m", "pipelines", "compile", "--out", str(folder)))
+    return compiled_pipelines
+
+
+@pytest.fixture(scope="session")
+def runs(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Executes the compiled pipelines; what their steps import is imported once."""
+    made = Runs(tmp_path_factory.mktemp("workspace"), compiled)
+    yield made
+    made.close()

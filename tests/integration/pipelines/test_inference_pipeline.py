@@ -1,4 +1,4 @@
-"""Batch predictions: the compiled pipeline on kfp.local, and its step on real files."""
+"""Batch predictions: the compiled pipeline on this machine, and its step on real files."""
 
 import gzip
 import hashlib
@@ -15,7 +15,7 @@ from pipelines.errors import BadDrop, DropChanged, UnusableModel
 from pipelines.model import churn_probabilities
 from pipelines.parameters import DataSettings, Drop, RunIdentity
 from pipelines.steps.predict import PREDICTIONS_TAG, PredictedFiles, Wanted, predict
-from tests.integration.pipelines.executing import execute
+from tests.integration.pipelines.executing import Runs
 from tests.integration.pipelines.registry import Registry
 from tests.integration.pipelines.versions import FEATURES, a_version
 from tests.unit.pipelines.builders import a_csv, a_tar
@@ -67,13 +67,13 @@ def read(path: Path) -> pd.DataFrame:
     ids=["csv", "gzip", "tar"],
 )
 def test_pipeline_predicts_every_row_once_and_again_the_same(
-    compiled: Path, registry: Registry, served: tuple[str, Pipeline], tmp_path: Path, name: str, content: bytes, suffix: str
+    runs: Runs, registry: Registry, served: tuple[str, Pipeline], tmp_path: Path, name: str, content: bytes, suffix: str
 ) -> None:
     """As the model itself does; executed again, it writes the same bytes."""
     version, model = served
     out, identity = tmp_path / "new folder" / f"scores{suffix}", predicting(registry)
     parameters = request(identity, stored(tmp_path, name, content), version, out)
-    execute(compiled / "inference.yaml", parameters, tmp_path / "root")
+    ran = [runs.execute("inference", parameters)]
     frame, first = read(out), out.read_bytes()
     rows = pd.DataFrame(
         [(float(n % 60), 20 + n % 83 + 0.5, "ABC"[n % 3]) for n in range(1, ROWS + 1)], columns=pd.Index(FEATURES)
@@ -81,7 +81,7 @@ def test_pipeline_predicts_every_row_once_and_again_the_same(
     assert frame["probability"].to_numpy() == pytest.approx(churn_probabilities(model, rows), abs=1e-9)
     assert frame["row"].tolist() == list(range(1, ROWS + 1))
     assert (set(frame["model_version"].astype(str)), set(frame["run_key"])) == ({version}, {identity.run_key})
-    execute(compiled / "inference.yaml", parameters, tmp_path / "root")
+    ran.append(runs.execute("inference", parameters))
     assert out.read_bytes() == first
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
@@ -91,17 +91,17 @@ def test_pipeline_predicts_every_row_once_and_again_the_same(
     assert receipt["checksum"] == f"sha256:{hashlib.sha256(first).hexdigest()}"
     assert run.info.status == "FINISHED"
     assert [item.name for item in registry.client.search_registered_models(f"name = '{registry.identity.model}'")]
-    assert len(list((tmp_path / "root").rglob("report"))) == 2
+    assert [len(list(each.artifacts.rglob("report"))) for each in ran] == [1, 1]
 
 
 def test_columns_that_do_not_fit_are_named_and_nothing_is_written(
-    compiled: Path, registry: Registry, served: tuple[str, Pipeline], tmp_path: Path
+    runs: Runs, registry: Registry, served: tuple[str, Pipeline], tmp_path: Path
 ) -> None:
     """The failure on MLflow is one of the data, which is not tried again."""
     version, _ = served
     drop = stored(tmp_path, "customers.csv", a_csv(ROWS, header="Tenure,Price,Contract,Churn"))
     out, identity = tmp_path / "out" / "scores.parquet", predicting(registry)
-    execute(compiled / "inference.yaml", request(identity, drop, version, out), tmp_path / "root", fails=True)
+    runs.execute("inference", request(identity, drop, version, out), fails=True)
     failure = Registry(identity=identity).failure()
     assert (failure["kind"], failure["step"], failure["attempt"]) == ("bad_drop", "predict", 1)
     assert failure["reason"].startswith(f"the columns do not fit version 1 of {identity.model}: 'Charges' missing; ")

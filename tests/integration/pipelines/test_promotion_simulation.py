@@ -12,7 +12,7 @@ from trainer_daemon.policy.evidence import Difference, Evidence
 from trainer_daemon.policy.observations import Evaluation, Verdict
 from trainer_daemon.policy.promotion import Case, PromotionPolicy, judge
 
-RESAMPLES = 400
+RESAMPLES = 200
 MONTHS = 1000
 
 

@@ -17,12 +17,12 @@ def call_records(shared_data: Path, month: str) -> bytes:
 
 
 def test_window_of_recurring_customers_does_not_leak(shared_data: Path) -> None:
-    """A forest that learns customers by heart scores .965 when rows are split, and about .69 when customers are.
+    """A forest that learns customers by heart scores .965 when rows are split, and about .67 when customers are.
 
     The default estimator would prove nothing here: it is too well regularised to profit much from a leak (.76).
     """
     window = [call_records(shared_data, month) for month in ("1", "2")]
-    by_heart = TrainingSettings(estimator="random_forest", hyperparameters={"min_samples_leaf": 1, "n_estimators": 100})
+    by_heart = TrainingSettings(estimator="random_forest", hyperparameters={"min_samples_leaf": 1, "n_estimators": 50})
     apart = a_month(*window, entity_column="customerid", training=by_heart)
     assert 0.60 <= apart.metrics["roc_auc"] <= 0.80
     assert {"customerid", "noadditionallines"} <= set(apart.data.schema.dropped), "ids and empty columns are no features"

@@ -1,4 +1,4 @@
-"""The compiled pipelines, executed by kfp.local in a process of their own."""
+"""The compiled pipelines, executed on this machine."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.digest import pipeline_digest
 from pipelines.parameters import RunIdentity
-from tests.integration.pipelines.executing import execute, python
+from tests.integration.pipelines.executing import Runs, python
 from tests.integration.pipelines.registry import Registry
 from trainer_daemon.demo_data import monthly_drop
 from trainer_daemon.policy.observations import parse_evaluation
@@ -33,14 +33,14 @@ def request(identity: RunIdentity, path: Path, period: str, **changes: Any) -> d
 
 
 def test_two_months_become_two_versions_and_the_second_is_compared_with_the_first(
-    compiled: Path, registry: Registry, tmp_path: Path
+    runs: Runs, registry: Registry, tmp_path: Path
 ) -> None:
     """The whole contract: parameters in, MLflow run, evaluation, schema, report and version out; executing again adds nothing."""
     march, may = tmp_path / "churn_data_2025_03.csv", tmp_path / "churn_data_2025_05.csv"
     march.write_text(monthly_drop(drift=0.0, seed=1), encoding="utf-8")
     may.write_text(monthly_drop(drift=0.5, seed=2), encoding="utf-8")
 
-    output = execute(compiled / "training.yaml", request(registry.identity, march, "2025-03"), tmp_path / "root")
+    output = runs.execute("training", request(registry.identity, march, "2025-03")).printed
     assert f"load_and_preprocess_data of {registry.identity.run_name}, attempt 1" in output
     assert "cross-validating logistic_regression, 5 folds: " in output
     evaluation, schema = json.loads(registry.artifact("evaluation.json")), json.loads(registry.artifact("schema.json"))
@@ -52,7 +52,7 @@ def test_two_months_become_two_versions_and_the_second_is_compared_with_the_firs
     training = {"estimator": "auto", "hyperparameters": {}, "seed": 0, "slice_columns": ["contracttype"], "min_slice_rows": 20}
     parameters = request(second, may, "2025-05", champion_version="1", champion_schema=schema, training=training)
     for _ in range(2):
-        execute(compiled / "training.yaml", parameters, tmp_path / "root")
+        runs.execute("training", parameters)
     assert [
         (version.tags["trainer.run_key"], version.tags["trainer.period"])
         for version in sorted(registry.versions(), key=lambda v: int(v.version))
@@ -84,11 +84,11 @@ def test_two_months_become_two_versions_and_the_second_is_compared_with_the_firs
     assert {entry.column for entry in read.slices.found} == {"ContractType"}
 
 
-def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(compiled: Path, registry: Registry, tmp_path: Path) -> None:
+def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(runs: Runs, registry: Registry, tmp_path: Path) -> None:
     """The orchestrator sees a failed step, the daemon finds one sentence; nothing is registered."""
     path = tmp_path / "churn_data_2025_03.csv"
     path.write_text("Tenure,Churn\n" + "1,0\n" * 100, encoding="utf-8")
-    output = execute(compiled / "training.yaml", request(registry.identity, path, "2025-03"), tmp_path / "root", fails=True)
+    output = runs.execute("training", request(registry.identity, path, "2025-03"), fails=True).printed
     reason = "every row has the same label in column 'Churn' (0): there is nothing to tell apart"
     assert f"pipelines.errors.BadDrop: {reason}" in output
     assert registry.failure() == {
@@ -101,9 +101,9 @@ def test_bad_drop_fails_the_pipeline_and_is_explained_in_mlflow(compiled: Path, 
     assert registry.versions() == []
 
 
-def test_hello_runs(compiled: Path, tmp_path: Path) -> None:
+def test_hello_runs(runs: Runs) -> None:
     """The smallest pipeline proves a backend."""
-    assert "hello, world" in execute(compiled / "hello.yaml", {"name": "world"}, tmp_path / "root")
+    assert "hello, world" in runs.execute("hello", {"name": "world"}).printed
 
 
 def test_digest_follows_the_code_of_every_module(tmp_path: Path) -> None:
