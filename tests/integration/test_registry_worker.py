@@ -141,11 +141,11 @@ def test_nothing_is_started_before_the_first_call(stub: StubServer, connect: Con
     assert mine() == []
 
 
-def test_prestart_makes_the_worker_that_calls_use_until_it_dies(stub: StubServer, connect: Connect, mine: Mine) -> None:
-    """It returns at once, and there is one process in the end; a call that begins after its end does not notice."""
+def test_calls_use_one_worker_until_it_dies_or_rests(stub: StubServer, connect: Connect, mine: Mine) -> None:
+    """A call that begins after its end does not notice; a registry that rests has no child."""
     registry = connect(stub.uri)
-    registry.prestart()
-    registry.prestart()
+    registry.rest()
+    assert registry.champion("churn") is None
     (worker,) = mine()
     assert registry.champion("churn") is None
     assert mine() == [worker]
@@ -155,6 +155,9 @@ def test_prestart_makes_the_worker_that_calls_use_until_it_dies(stub: StubServer
     eventually(lambda: process.ended)  # a thread of the dead process may keep the pipe for a moment
     assert registry.champion("churn") is None
     assert worker not in mine()
+    registry.rest()
+    assert mine() == []
+    assert registry.champion("churn") is None
 
 
 def test_idle_worker_leaves_and_the_next_call_starts_another(stub: StubServer, connect: Connect, mine: Mine) -> None:
@@ -177,6 +180,8 @@ def test_killed_worker_is_temporary_and_a_closed_registry_has_none(stub: StubSer
             call.result(60)
     assert registry.champion("churn") is None
     with _unanswered(stub, registry) as call:
+        registry.rest()  # not in the middle of a call
+        assert mine()
         registry.close()
         with pytest.raises(TemporaryError):
             call.result(60)

@@ -33,10 +33,6 @@ class MlflowRegistry:
         self._log = log
         self._worker = Worker(tracking_uri=settings.tracking_uri, call_timeout_s=settings.call_timeout_s, idle_s=idle_s)
 
-    def prestart(self) -> None:
-        """Start the child process in the background, so that the next call need not wait for it; never blocks, never fails."""
-        self._worker.prestart()
-
     def rest(self) -> None:
         """Give back the memory of the child process, unless it is at work; the next call starts another one."""
         self._worker.rest()

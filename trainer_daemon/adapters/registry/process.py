@@ -54,16 +54,6 @@ class Worker:
         self._process: _Process | None = None
         self._closed = False
 
-    def prestart(self) -> None:
-        """Start the process unless it runs or a call is under way; what goes wrong is told by the next call."""
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            with suppress(TemporaryError):
-                self._started()
-        finally:
-            self._lock.release()
-
     def rest(self) -> None:
         """End the process unless a call is under way; the next call starts another one."""
         if not self._lock.acquire(blocking=False):
