@@ -5,6 +5,7 @@ A thread does nothing but read requests: when the pipe ends, the daemon is gone 
 the middle of a call. Every operation can be interrupted anywhere and repeated.
 """
 
+import gc
 import json
 import os
 import queue
@@ -67,10 +68,13 @@ class _Connection:
     def _connect(self, tracking_uri: str, environment: Mapping[str, str]) -> None:
         for name, value in environment.items():
             os.environ.setdefault(name, value)
+        gc.disable()  # while modules are made, there is nothing to collect, and looking takes a tenth of the time
         from trainer_daemon.adapters.registry.operations import Operations, translated
 
         with translated("connect"):
             self._operations = Operations(tracking_uri)
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":
