@@ -135,7 +135,7 @@ class World:
 
     def proceed(self) -> None:
         """Whatever runs succeeds, and registers a version that is better than the champion."""
-        for name, phase in self.orchestrator.phases.items():
+        for name, phase in list(self.orchestrator.phases.items()):
             if phase is Phase.RUNNING:
                 self.finish(self.orchestrator.requests[name])
 

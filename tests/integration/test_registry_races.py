@@ -192,6 +192,7 @@ def test_two_daemons_on_one_ledger_promote_once(
     first.arrive(fresh("2025-06", 9))
     first.step_until(RunState.TRAINED, decided=True)
     second = a_world(tmp_path / "one.db", registries[1], author, losses)
+    second.orchestrator = first.orchestrator  # both see a run that only one of them has submitted
     together = threading.Barrier(2)
 
     def live(world: RealWorld) -> None:
