@@ -7,7 +7,7 @@ from trainer_daemon.commands.matching import Match
 from trainer_daemon.commands.opening import Session, file_name, local
 from trainer_daemon.commands.records import Records
 from trainer_daemon.policy.interventions import rolled_back
-from trainer_daemon.policy.promotion import Result
+from trainer_daemon.policy.promotion import SHADOW, Result
 from trainer_daemon.policy.runs import OPEN, Run, RunState
 
 
@@ -145,7 +145,7 @@ def _about_rejection(run: Run, records: Records, session: Session) -> tuple[str,
     if run.error:
         return (f"Nothing has to be done: {stays}. The candidate was not accepted: {run.error}.",)
     failed = [outcome.rule for outcome in run.decision.outcomes if outcome.result is Result.FAILED] if run.decision else []
-    if failed == ["shadow"]:
+    if failed == [SHADOW]:
         return (
             f'Nothing has to be done: {stays}. The candidate passed every rule, but [models.promotion] has mode = "shadow".',
             f"To let the daemon promote, set another mode in {session.config}; this candidate again: `{_again(run, session)}`.",
