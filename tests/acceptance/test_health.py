@@ -1,7 +1,6 @@
 """What the real process answers over HTTP about its own health."""
 
 import json
-import socket
 from http.client import HTTPConnection
 from typing import Any
 
@@ -9,25 +8,19 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import MakeWorkspace
-from tests.acceptance.harness import Workspace, wait_until
+from tests.acceptance.harness import PATIENCE_S, Workspace, wait_until
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
+from tests.emulators.processes import free_address
 from trainer_daemon.demo_data import monthly_drop
 
 MEMORY_MIB_MAX = 200
 
 
-def free_address() -> str:
-    """An address nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 def ask(address: str, path: str) -> tuple[int, dict[str, Any]]:
     """Status and document of a page; (0, {}) while nobody answers."""
     host, _, port = address.rpartition(":")
-    connection = HTTPConnection(host, int(port), timeout=60)
+    connection = HTTPConnection(host, int(port), timeout=PATIENCE_S)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -52,7 +45,7 @@ def has_status(address: str, path: str, status: int) -> dict[str, Any]:
 def scraped(address: str) -> dict[str, float]:
     """Every sample of the daemon's own metrics, by its name with its labels."""
     host, _, port = address.rpartition(":")
-    connection = HTTPConnection(host, int(port), timeout=60)
+    connection = HTTPConnection(host, int(port), timeout=PATIENCE_S)
     try:
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
@@ -66,7 +59,7 @@ def ended(workspace: Workspace) -> bool:
     """End the workspace's daemon; whether it went as it should."""
     daemon = workspace.children[-1]
     daemon.terminate()
-    return daemon.wait(60) == 0
+    return daemon.wait(PATIENCE_S) == 0
 
 
 def test_services_that_are_elsewhere_are_asked(

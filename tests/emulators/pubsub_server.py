@@ -10,7 +10,7 @@ from typing import Any
 from tests.emulators.processes import HOST, ServerProcess, free_port
 from tests.emulators.pubsub.rates import Rates
 
-_CONTROL_S = 30.0
+_CONTROL_S = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ def compiled_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _compile_pipelines(folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=250)
+    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=600)
 
 
 @pytest.fixture(scope="session")
