@@ -295,7 +295,7 @@ def test_script_is_clean_for_shellcheck(call: Call, folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=90,
     )
     assert (done.stdout, done.returncode) == ("", 0)
 
