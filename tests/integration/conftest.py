@@ -27,7 +27,7 @@ def patience() -> Iterator[None]:
     """A busy machine is no failure: what gives up after seconds in this process gives up after minutes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "BUSY_TIMEOUT_S", 240)
-        patch.setitem(Probe.__init__.__kwdefaults__, "deadline_s", 240.0)
+        patch.setitem(Probe.__init__.__kwdefaults__ or {}, "deadline_s", 240.0)
         yield
 
 
