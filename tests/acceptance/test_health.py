@@ -1,6 +1,7 @@
 """What the real process answers over HTTP about its own health."""
 
 import json
+from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.emulators.processes import free_address
 from trainer_daemon.demo_data import monthly_drop
 
 MEMORY_MIB_MAX = 200
+BUSY_S = 30.0
 
 
 def ask(address: str, path: str) -> tuple[int, dict[str, Any]]:
@@ -56,10 +58,14 @@ def scraped(address: str) -> dict[str, float]:
 
 
 def ended(workspace: Workspace) -> bool:
-    """End the workspace's daemon; whether it went as it should."""
+    """End the workspace's daemon; whether it went as it should, within ten seconds and what a busy machine may add."""
     daemon = workspace.children[-1]
     daemon.terminate()
-    return daemon.wait(PATIENCE_S) == 0
+    code = daemon.wait(PATIENCE_S)
+    draining, stopped = (
+        datetime.fromisoformat(workspace.logged(event)[-1]["time"]) for event in ("daemon_draining", "daemon_stopped")
+    )
+    return code == 0 and (stopped - draining).total_seconds() < 10 + BUSY_S
 
 
 def test_services_that_are_elsewhere_are_asked(
@@ -104,7 +110,7 @@ def require_alive_and_ready(address: str, pid: int) -> None:
     assert psutil.Process(pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_what_the_ledger_knows_is_scraped_after_a_restart_as_before(make_workspace: MakeWorkspace) -> None:
     """Drops, runs, decisions, the champion; calls are counted since the start; and whether the daemon is alive and ready."""
     address = free_address()
