@@ -7,6 +7,9 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
+# a grammar that takes four seconds to load wherever jsonschema is imported, as by kfp; it would check IRIs, which nothing here has
+SLOW_IMPORTS := --no-emit-package rfc3987-syntax --no-emit-package lark
+
 HISTORIES ?= 1000
 SEED ?= 1
 FIRST ?= 0
@@ -56,7 +59,7 @@ format: setup ## let ruff rewrite what it can
 
 lock: setup ## resolve the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --extra vertex --group dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --extra vertex --group dev $(SLOW_IMPORTS) pyproject.toml -o requirements-dev.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --extra vertex $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) pyproject.toml -o requirements-vertex.lock
 	@printf 'hatchling\nsetuptools\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements-dev.lock - -o requirements-build.lock
 
