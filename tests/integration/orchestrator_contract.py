@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
+from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.observations import Observation, Phase
 from trainer_daemon.ports import Orchestrator, RunRequest
 
@@ -32,6 +33,15 @@ def eventually(look: Callable[[], T | None], *, within_s: float = 240.0) -> T:
         assert time.monotonic() < deadline, f"not within {within_s} s"
         threading.Event().wait(0.01)
     return seen
+
+
+def did(act: Callable[[Any], object], what: object) -> bool:
+    """Whether it could be done; a busy machine takes longer to end a process than an adapter is patient."""
+    try:
+        act(what)
+    except TemporaryError:
+        return False
+    return True
 
 
 def compile_probes(out: Path) -> None:

@@ -2,22 +2,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
 
 from tests.integration.local.traces import Make, alive_in
-from tests.integration.orchestrator_contract import LONG_S, RUN, Probe, a_request, eventually, outcome
+from tests.integration.orchestrator_contract import LONG_S, RUN, Probe, a_request, did, eventually, outcome
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.local.processes import MARKER
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.observations import Phase
 
-T = TypeVar("T")
 DAEMON = """
 import sys
 from pathlib import Path
@@ -119,7 +117,7 @@ def test_hung_run_is_ended_by_the_look(make: Make, probe: Probe) -> None:
     now[0] = 64.0
     assert adapter.observe([RUN])[RUN].phase is Phase.RUNNING
     now[0] = 66.0
-    eventually(lambda: _did(adapter.observe, [RUN]))
+    eventually(lambda: did(adapter.observe, [RUN]))
     seen = adapter.observe([RUN])[RUN]
     assert seen.phase is Phase.FAILED
     assert seen.reason.startswith("timed out after 50 s")
@@ -183,7 +181,7 @@ def test_run_that_nobody_begins_can_be_cancelled(make: Make, probe: Probe) -> No
     assert server is not None
     os.kill(server.process.pid, signal.SIGSTOP)
     adapter.submit(a_request(probe, action="sleep", seconds=LONG_S))
-    eventually(lambda: _did(adapter.cancel, RUN))
+    eventually(lambda: did(adapter.cancel, RUN))
     assert adapter.observe([RUN])[RUN].phase is Phase.CANCELED
     adapter.submit(a_request(probe, name="another"))
     assert outcome(adapter, "another").phase is Phase.SUCCEEDED
@@ -224,17 +222,8 @@ def test_reused_process_id_is_not_signalled(make: Make, workspace: Path, probe: 
             adapter.cancel(RUN)
         assert stranger.poll() is None
     pid.write_text(written)
-    eventually(lambda: _did(adapter.cancel, RUN))
+    eventually(lambda: did(adapter.cancel, RUN))
     assert adapter.observe([RUN])[RUN].phase is Phase.CANCELED
-
-
-def _did(act: Callable[[T], object], what: T) -> bool:
-    """Whether it could be done; a busy machine takes longer to end a process than the adapter is patient."""
-    try:
-        act(what)
-    except TemporaryError:
-        return False
-    return True
 
 
 @contextmanager
