@@ -73,7 +73,7 @@ def _templates() -> Environment:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "\N{EN DASH}" if value is None else f"{value:.4f}"
 
 
 def _difference(candidate: float | None, champion: float | None) -> str:

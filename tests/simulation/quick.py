@@ -39,7 +39,9 @@ class Prepared:
         self._defaults = {name: value for name, value in compiled.params.items() if name not in sample}
         processors: Mapping[str, Any] = {**compiled._bind_processors, **state.processors}
         kinds = {name: bound.type for name, bound in compiled.binds.items()}
-        self._ins = [(at, _process(kinds.get(name), processors[name])) for at, name in enumerate(self._names) if name in processors]
+        self._ins = [
+            (at, _process(kinds.get(name), processors[name])) for at, name in enumerate(self._names) if name in processors
+        ]
         columns = compiled._result_columns
         self.columns = [column.keyname for column in columns]
         outs = [(at, column.type, column.type._cached_result_processor(DIALECT, None)) for at, column in enumerate(columns)]
@@ -112,7 +114,6 @@ class Rows:
         """The first column."""
         return Rows([row[0] for row in self._rows])
 
-
     def mappings(self) -> "Rows":
         """The rows by the names of their columns."""
         columns = self._columns
@@ -144,19 +145,17 @@ class Memory:
 
     def answer(self, question: Any, ask: Callable[[], T]) -> T:  # noqa: ANN401 - any question
         """The answer of now; asked for only when something has changed since it was given."""
-        known = self._answers.get(question)
-        if known is not None and (known[2] == self._writes or self._holds(known[1], known[2])):
-            self._read |= known[1]
-            value: T = known[0]
-            return value
+        value: T
+        if (known := self._answers.get(question)) is not None:
+            value, tables, since = known
+            if since == self._writes or max(map(self._written.__getitem__, tables), default=0) <= since:
+                self._read |= tables
+                return value
         outer, self._read = self._read, frozenset()
         value = ask()
         self._answers[question] = value, self._read, self._writes
         self._read |= outer
         return value
-
-    def _holds(self, tables: frozenset[str], since: int) -> bool:
-        return max(map(self._written.__getitem__, tables), default=0) <= since
 
 
 class Quick:
@@ -168,6 +167,7 @@ class Quick:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._prepared: dict[Any, Prepared] = {}
+        self._lists: dict[Any, list[str]] = {}
         self.memory = Memory()
 
     @contextmanager
@@ -188,7 +188,9 @@ class Quick:
         each = given if isinstance(given, list) else [given or {}]
         prepared = self._prepare(statement, each[0])
         if prepared.is_question:
-            return Rows(self._answer(prepared, prepared.bind(each[0])), prepared.columns)
+            bound = prepared.bind(each[0])
+            ask = partial(self._ask, prepared, bound)
+            return Rows(ask() if prepared.tells_time else self.memory.answer((prepared, bound), ask), prepared.columns)
         self.memory.note_written(prepared.tables)
         try:
             if len(each) == 1:
@@ -197,18 +199,17 @@ class Quick:
         except sqlite3.Error as exc:
             raise DBAPIError.instance(prepared.sql, None, exc, sqlite3.Error, dialect=DIALECT) from exc
 
-    def _answer(self, prepared: Prepared, bound: Row) -> list[Row]:
-        if prepared.tells_time:
-            return self._ask(prepared, bound)
-        return self.memory.answer((prepared, bound), partial(self._ask, prepared, bound))
-
     def _ask(self, prepared: Prepared, bound: Row) -> list[Row]:
         self.memory.note_read(prepared.tables)
         return prepared.rows(self._connection.execute(prepared.sql, bound).fetchall())
 
     def _prepare(self, statement: ClauseElement, sample: Parameters) -> Prepared:
         """A statement, which exists as long as its module, is prepared once for each form of its parameters."""
-        form = (statement, *sample, *[len(value) for value in sample.values() if isinstance(value, list)])
+        form: tuple[Any, ...] = (statement, *sample)
+        if (lists := self._lists.get(form)) is None:
+            lists = self._lists[form] = [name for name, value in sample.items() if isinstance(value, list)]
+        if lists:
+            form += tuple([len(sample[name]) for name in lists])
         if (found := self._prepared.get(form)) is None:
             compiled = statement.compile(dialect=DIALECT, column_keys=sorted(sample))
             assert isinstance(compiled, SQLCompiler)

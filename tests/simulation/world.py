@@ -148,7 +148,7 @@ class World:
 
     @property
     def holders(self) -> list[str]:
-        """Who of several believe that they may act; where the database's clock leaps, somebody may believe so a little too long."""
+        """Who of several believe that they may act; where the database's clock leaps, one may believe it a little too long."""
         if self.tally.ledger_jumps or self.tally.lost_ledgers or len(self.replicas) == 1:
             return []
         return [replica.holder for replica in self.replicas if replica is not None and replica.is_holder]
