@@ -16,10 +16,10 @@ from trainer_daemon.adapters.local import runner
 from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.step_server import fork_step_server
 
-mark, compiled, *bodies = sys.argv[1:]
+mark, *bodies = sys.argv[1:]
 secret = os.open(mark + ".lock", os.O_RDWR | os.O_CREAT)
 runner.import_kfp()
-server = fork_step_server(Path(mark), compiled, not_for_steps=(secret,))
+server = fork_step_server(Path(mark), not_for_steps=(secret,))
 steps = ForkedSteps(server)
 arguments = ["--executor_input", json.dumps({"outputs": {"outputFile": mark + ".out"}}), "--function_to_execute", "component"]
 for body in bodies:
@@ -29,9 +29,9 @@ server.close()
 """
 
 
-def _run(mark: Path, *bodies: str, compiled: str = "") -> str:
+def _run(mark: Path, *bodies: str) -> str:
     """What a runner prints that executes steps with these bodies, one after the other."""
-    command = [sys.executable, "-c", RUNNER, str(mark), compiled, *bodies]
+    command = [sys.executable, "-c", RUNNER, str(mark), *bodies]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
@@ -60,25 +60,6 @@ def test_step_holds_the_mark_and_no_descriptor_of_the_runner(tmp_path: Path) -> 
     mark = "os.environ['MARK']"
     printed = _run(tmp_path / "steps", f"print('said', json.dumps([{mark} in {links}, {mark} + '.lock' in {links}]))")
     assert _said(printed) == [[True, False]]
-
-
-def test_later_steps_find_the_libraries_imported(tmp_path: Path) -> None:
-    """Before a step is forked, the server has imported what it names, and starts no thread doing so."""
-    names = "[name in sys.modules for name in ('pandas', 'sklearn.ensemble', 'mlflow.store.tracking.sqlalchemy_store')]"
-    # jemalloc, which pyarrow brings along, makes its one ready for a fork and starts another one in the child
-    of_jemalloc = "(open(name).read() == 'jemalloc_bg_thd\\n' for name in glob.glob(f'/proc/{os.getppid()}/task/*/comm'))"
-    threads = f"sum(not is_its for is_its in {of_jemalloc})"
-    said = f"print('said', json.dumps([*{names}, {threads}]))"
-    first, absent, last = (
-        f"{said}  # pipelines.steps.{step}" for step in ("load_and_preprocess_data", "absent", "evaluate_model")
-    )
-    compiled = f"{first}, {absent}, {last}"
-    assert _said(_run(tmp_path / "steps", said)) == [[False, False, False, 1]]
-    assert _said(_run(tmp_path / "steps", first, last, absent, compiled=compiled)) == [
-        [True, False, False, 1],
-        [True, True, True, 1],
-        [True, True, True, 1],
-    ]
 
 
 def test_server_without_room_for_a_process_tells_and_goes_on() -> None:

@@ -8,7 +8,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,6 @@ FORKS = sys.platform == "linux"
 _MESSAGE_BYTES_MAX = 64 * 1024
 _CODE_BYTES_MAX = 16
 _CODE_OF_NO_ROOM = 1
-_OVER = object()
 
 
 def a_channel() -> tuple[socket.socket, socket.socket]:
@@ -82,7 +81,6 @@ class ForkServer:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._told: dict[int, int] = {}
-        self._pastime: Iterator[object] | None = None
         self._ended, self._wake = os.pipe()
         for descriptor in (self._ended, self._wake):
             os.set_blocking(descriptor, False)
@@ -94,11 +92,11 @@ class ForkServer:
         """Process ids of those that have not ended; they cannot be another's, since nobody else waits for them."""
         return tuple(self._told)
 
-    def until_forked(self, prepare: Callable[[bytes], Iterator[object] | None]) -> Forked | None:
+    def until_forked(self, prepare: Callable[[bytes], None]) -> Forked | None:
         """Serve until nobody asks any more; returns earlier in each child, which is a process of its own then.
 
         Args:
-            prepare: Called with a message before the fork. What it returns is iterated over while nobody asks.
+            prepare: Called with a message before the fork.
 
         Returns:
             What the child was sent; None in the server.
@@ -107,7 +105,7 @@ class ForkServer:
             events.register(self._channel, selectors.EVENT_READ)
             events.register(self._ended, selectors.EVENT_READ)
             while True:
-                ready = {key.fd for key, _ in events.select(timeout=None if self._pastime is None else 0)}
+                ready = {key.fd for key, _ in events.select()}
                 if self._ended in ready:
                     os.read(self._ended, 1024)
                     self.tell_ends()
@@ -117,11 +115,9 @@ class ForkServer:
                         return None
                     for descriptor in descriptors:
                         os.set_inheritable(descriptor, False)  # noqa: FBT003 - not for what a child starts
-                    self._pastime = prepare(message) or self._pastime
+                    prepare(message)
                     if self._is_child(*descriptors):
                         return Forked(message=message, descriptor=descriptors[0])
-                if not ready and self._pastime is not None and next(self._pastime, _OVER) is _OVER:
-                    self._pastime = None
 
     def _is_child(self, given: int, told: int) -> bool:
         try:

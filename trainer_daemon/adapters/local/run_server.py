@@ -1,4 +1,4 @@
-"""Forks the processes that execute runs from one that has imported kfp and, when there are several, the libraries of their steps.
+"""Forks the processes that execute runs from one that has imported kfp and the libraries of their steps.
 
 `python -m trainer_daemon.adapters.local.run_server` is its entry point; the channel is its standard input. It ends when the other
 end is closed or gone; what it has forked goes on.
@@ -43,7 +43,7 @@ def _moved_from_standard_input() -> int:
 
 
 class _Preloading:
-    """Imports what steps need before the second run of a pipeline: the first one begins at once, and imports it for itself."""
+    """Imports what the steps of a pipeline need before its first run."""
 
     def __init__(self, server: ForkServer) -> None:
         self._server = server
@@ -51,7 +51,7 @@ class _Preloading:
 
     def before_run(self, message: bytes) -> None:
         compiled = RunFolder(Path(os.fsdecode(message))).compiled()
-        if compiled in self._seen:
+        if compiled not in self._seen:
             for _module in preload(compiled):
                 self._server.tell_ends()
         self._seen.add(compiled)

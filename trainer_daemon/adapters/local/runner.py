@@ -178,7 +178,7 @@ def lead(folder: RunFolder, lock: int) -> None:
         lock: Descriptor that holds its lock until this process ends.
     """
     folder.record_pid(os.getpid())
-    server = fork_step_server(folder.mark, folder.compiled(), not_for_steps=(lock,)) if FORKS else None
+    server = fork_step_server(folder.mark, not_for_steps=(lock,)) if FORKS else None
     log = RunLog(folder.log)
     redirect_output(log)
     with Ending(folder, log) as ending:

@@ -1,8 +1,9 @@
-"""Forks the steps of one run from a process that imports their libraries once.
+"""Forks the steps of one run from a process that has their libraries already.
 
 `kfp.local` starts every step as a new interpreter, which spends most of a small run on importing scikit-learn and MLflow, four
-times over. Here the runner forks a server before it has any thread, and for each step hands it the request and the pipe that the
-step prints to; the server forks a process that executes the component as the new interpreter would have.
+times over. Here the runner, itself forked with everything imported, forks a server before it has any thread, and for each step
+hands it the request and the pipe that the step prints to; the server forks a process that executes the component as the new
+interpreter would have.
 
 The server does not hold the run's lock. When the runner is gone it ends, and its steps with it. It has the run's mark open, and
 so has every step: a file that nobody else opens.
@@ -15,12 +16,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.preloading import preload
 from trainer_daemon.adapters.local.fork_server import ForkServer, a_channel, ask_to_fork
 
 
@@ -99,12 +99,11 @@ class StepServer:
             os.waitpid(self._pid, 0)
 
 
-def fork_step_server(mark: Path, compiled: str, *, not_for_steps: Sequence[int]) -> StepServer:
+def fork_step_server(mark: Path, *, not_for_steps: Sequence[int]) -> StepServer:
     """Fork the server from this process, which must have one thread only.
 
     Args:
         mark: The run's mark; made when missing.
-        compiled: Text of the compiled pipeline, whose steps will need libraries.
         not_for_steps: Descriptors that neither the server nor a step may hold.
 
     Returns:
@@ -125,7 +124,7 @@ def fork_step_server(mark: Path, compiled: str, *, not_for_steps: Sequence[int])
     for descriptor in not_for_steps:
         os.close(descriptor)
     server = ForkServer(theirs)
-    step = server.until_forked(_Preloading(compiled).before_step)
+    step = server.until_forked(lambda _request: None)
     if step is None:
         for child in server.children:
             os.kill(child, signal.SIGKILL)
@@ -134,20 +133,6 @@ def fork_step_server(mark: Path, compiled: str, *, not_for_steps: Sequence[int])
     StepRequest.read(Path(os.fsdecode(step.message))).execute(step.descriptor)
     ending.code = 0
     sys.exit()
-
-
-class _Preloading:
-    """Before a step is forked, what it needs is imported, once for it and its successors; what the others need, meanwhile."""
-
-    def __init__(self, compiled: str) -> None:
-        self._others: Iterator[str] | None = preload(compiled)
-
-    def before_step(self, message: bytes) -> Iterator[str] | None:
-        source = Path(StepRequest.read(Path(os.fsdecode(message))).source)
-        for _module in preload(source.read_text(encoding="utf-8")):
-            pass
-        others, self._others = self._others, None
-        return others
 
 
 class _Ending:
