@@ -67,4 +67,14 @@ def figure(caption: str, svg: Markup) -> Markup:
 @cache
 def _templates() -> Environment:
     loader = PackageLoader("pipelines", "report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates.filters |= {"number": _number, "difference": _difference}
+    return templates
+
+
+def _number(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.4f}"
+
+
+def _difference(candidate: float | None, champion: float | None) -> str:
+    return "" if candidate is None or champion is None else f"{candidate - champion:+.4f}"

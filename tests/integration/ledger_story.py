@@ -31,6 +31,12 @@ def evaluation_json(run: Run, *, candidate: dict[str, float], champion: dict[str
     }
 
 
+def advanced(ledger: Ledger, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
+    """A run that moved to another state, as it is then."""
+    ledger.advance(run, to, why=why, now=now, change=change)
+    return ledger.run(run.key)
+
+
 class Storyteller:
     """Writes a past into a ledger, one moment per call of the ledger.
 
@@ -66,42 +72,45 @@ class Storyteller:
         """A drop's run is under way."""
         run = self.queued(drop)
         change = Change(orchestrator_run=run.name, error="")
-        return self.ledger.advance(run, RunState.RUNNING, why="submitted", now=self.tick(), change=change)
+        return advanced(self.ledger, run, RunState.RUNNING, why="submitted", now=self.tick(), change=change)
 
     def ended(self, drop: DatasetVersion, state: RunState, why: str) -> Run:
         """A drop's run ended without a model."""
         run = self.running(drop)
-        return self.ledger.advance(run, state, why=why, now=self.tick(), change=Change(error=why))
+        return advanced(self.ledger, run, state, why=why, now=self.tick(), change=Change(error=why))
 
     def waits(self, drop: DatasetVersion, version: str) -> Run:
         """A drop's run passed the rules and waits for approval."""
         run, _ = self._decided(drop, version, 0.45)
-        return self.ledger.advance(run, RunState.AWAITING_APPROVAL, why="the rules passed", now=self.tick())
+        return advanced(self.ledger, run, RunState.AWAITING_APPROVAL, why="the rules passed", now=self.tick())
 
     def judged(self, drop: DatasetVersion, version: str, *, log_loss: float) -> Run:
         """A drop's run registered a version, was judged against the champion of log loss 0.6, and promoted or rejected."""
         run, decision = self._decided(drop, version, log_loss)
         if decision.verdict == "promote":
-            now_champion = Champion(version=version, run_key=run.key, period=run.period)
-            return self.ledger.promoted(run, now_champion, why="; ".join(decision.reasons), now=self.tick())
-        return self.ledger.advance(run, RunState.REJECTED, why="; ".join(decision.reasons), now=self.tick())
+            return self._promoted(run, version, decision)
+        return advanced(self.ledger, run, RunState.REJECTED, why="; ".join(decision.reasons), now=self.tick())
 
     def evaluated_again(self, run: Run, *, log_loss: float) -> Run:
         """A run that waits for approval is evaluated again, since the champion has moved, and promoted."""
         moved = Change(next_attempt=True, extra_attempt=True)
-        run = self.ledger.advance(run, RunState.QUEUED, why="champion is now another", now=self.tick(), change=moved)
+        run = advanced(self.ledger, run, RunState.QUEUED, why="champion is now another", now=self.tick(), change=moved)
         change = Change(orchestrator_run=run.name, error="")
-        run = self.ledger.advance(run, RunState.RUNNING, why="submitted", now=self.tick(), change=change)
+        run = advanced(self.ledger, run, RunState.RUNNING, why="submitted", now=self.tick(), change=change)
         run, decision = self._concluded(run, run.model_version, log_loss)
-        champion = Champion(version=run.model_version, run_key=run.key, period=run.period)
-        return self.ledger.promoted(run, champion, why="; ".join(decision.reasons), now=self.tick())
+        return self._promoted(run, run.model_version, decision)
+
+    def _promoted(self, run: Run, version: str, decision: Decision) -> Run:
+        champion = Champion(version=version, run_key=run.key, period=run.period)
+        self.ledger.promoted(run, champion, why="; ".join(decision.reasons), now=self.tick())
+        return self.ledger.run(run.key)
 
     def _decided(self, drop: DatasetVersion, version: str, log_loss: float) -> tuple[Run, Decision]:
         return self._concluded(self.running(drop), version, log_loss)
 
     def _concluded(self, run: Run, version: str, log_loss: float) -> tuple[Run, Decision]:
         trained = Change(model_version=version)
-        run = self.ledger.advance(run, RunState.TRAINED, why="the pipeline succeeded", now=self.tick(), change=trained)
+        run = advanced(self.ledger, run, RunState.TRAINED, why="the pipeline succeeded", now=self.tick(), change=trained)
         known = self.ledger.known_champion(self.model)
         return run, self._judge(run, known if known and known.version else None, log_loss)
 

@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy
 from tests.fakes import FakeOrchestrator, FakeRegistry
+from tests.integration.ledger_story import advanced
 from trainer_daemon import leases
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.clock import define_clock
@@ -162,7 +163,7 @@ def test_every_write_of_a_holder_that_was_overtaken_is_refused(ledger: Ledger) -
     assert ledger.run(run.key) == run
     assert ledger.known_champion(MODEL) is None
     assert ledger.next_pending(MODEL) is None
-    assert ledger.advance(run, RunState.RUNNING, why="w", now=NOW).state is RunState.RUNNING
+    assert advanced(ledger, run, RunState.RUNNING, why="w", now=NOW).state is RunState.RUNNING
 
 
 def test_round_that_was_begun_under_an_older_lease_cannot_write_under_a_newer_one_of_the_same_daemon(ledger: Ledger) -> None:
@@ -335,7 +336,7 @@ def test_slots_are_counted_over_all_daemons(ledger: Ledger) -> None:
     assert ledger.take_slot(run, models=models, maximum=1)
     assert ledger.occupied(models) == 1
     assert ledger.take_slot(run, models=models, maximum=1)
-    ended = ledger.advance(run, RunState.CANCELED, why="ann", now=NOW)
+    ended = advanced(ledger, run, RunState.CANCELED, why="ann", now=NOW)
     assert ended.state is RunState.CANCELED
     assert ledger.occupied(models) == 0
 

@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.builders import MODEL, NOW, a_champion, a_decision, a_drop, a_drop_event, a_policy, an_intervention, an_operator_event
+from tests.integration.ledger_story import advanced
 from trainer_daemon.adapters.ledger import Change, Ledger
 from trainer_daemon.adapters.ledger.tables import decisions, events
 from trainer_daemon.errors import PermanentError, StaleStateError
@@ -170,11 +171,11 @@ def test_failed_run_lives_while_attempts_are_left(ledger: Ledger) -> None:
     run = a_queued_run(ledger)
     for attempt in (1, 2, 3):
         assert run.attempt == attempt
-        run = ledger.advance(run, RunState.RUNNING, why="submitted", now=NOW)
-        run = ledger.advance(run, RunState.FAILED, why="boom", now=NOW, change=Change(error="boom"))
+        run = advanced(ledger, run, RunState.RUNNING, why="submitted", now=NOW)
+        run = advanced(ledger, run, RunState.FAILED, why="boom", now=NOW, change=Change(error="boom"))
         if attempt < 3:
             later = NOW + timedelta(seconds=10)
-            run = ledger.advance(run, RunState.QUEUED, why="again", now=NOW, change=Change(next_attempt=True, ready_at=later))
+            run = advanced(ledger, run, RunState.QUEUED, why="again", now=NOW, change=Change(next_attempt=True, ready_at=later))
             assert run.ready_at == later
     assert ledger.live_runs(MODEL) == ()
     assert ledger.failed_since(NOW) == 1
@@ -189,7 +190,7 @@ def test_failure_that_is_final_is_not_tried_again(ledger: Ledger) -> None:
 
 def test_revived_run_has_a_new_attempt_and_room_for_it(ledger: Ledger) -> None:
     """So its name on the orchestrator is new too."""
-    run = ledger.advance(a_queued_run(ledger), RunState.SUPERSEDED, why="newer bytes", now=NOW)
+    run = advanced(ledger, a_queued_run(ledger), RunState.SUPERSEDED, why="newer bytes", now=NOW)
     event = an_operator_event(a_drop())
     ledger.record([event], NOW)
     revived = ledger.revive(event, run, why="current again", now=NOW)
@@ -200,12 +201,12 @@ def test_revived_run_has_a_new_attempt_and_room_for_it(ledger: Ledger) -> None:
 
 def test_decision_belongs_to_its_attempt(ledger: Ledger) -> None:
     """Evidence that was made again needs a decision of its own."""
-    run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
-    run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW, change=Change(model_version="2"))
+    run = advanced(ledger, a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
+    run = advanced(ledger, run, RunState.TRAINED, why="done", now=NOW, change=Change(model_version="2"))
     ledger.record_decision(run, a_decision(), {"format": 1}, NOW)
     assert ledger.run(run.key).decision == a_decision()
     change = Change(next_attempt=True, extra_attempt=True)
-    assert ledger.advance(run, RunState.QUEUED, why="champion moved", now=NOW, change=change).decision is None
+    assert advanced(ledger, run, RunState.QUEUED, why="champion moved", now=NOW, change=change).decision is None
 
 
 def test_judged_runs_are_told_with_their_metrics_and_last_decision(ledger: Ledger) -> None:
@@ -216,16 +217,16 @@ def test_judged_runs_are_told_with_their_metrics_and_last_decision(ledger: Ledge
         {"error": "evaluation.json is not JSON", "candidate": "?", "champion": [1]},
     )
     for number, (period, document) in enumerate(zip(("2025-01", "2025-02", "2025-03"), evaluations, strict=True)):
-        run = ledger.advance(a_queued_run(ledger, a_drop(period)), RunState.RUNNING, why="submitted", now=NOW)
-        run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+        run = advanced(ledger, a_queued_run(ledger, a_drop(period)), RunState.RUNNING, why="submitted", now=NOW)
+        run = advanced(ledger, run, RunState.TRAINED, why="done", now=NOW)
         for again in (0, 1):
             ledger.record_decision(run, a_decision(), {**document, "attempt": again}, NOW + timedelta(hours=2 * number + again))
             assert ledger.evaluation(run.key, run.attempt)["attempt"] == again
             change = Change(next_attempt=True, extra_attempt=True)
             if not again:
-                run = ledger.advance(run, RunState.QUEUED, why="again", now=NOW, change=change)
-                run = ledger.advance(run, RunState.RUNNING, why="submitted", now=NOW)
-                run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+                run = advanced(ledger, run, RunState.QUEUED, why="again", now=NOW, change=change)
+                run = advanced(ledger, run, RunState.RUNNING, why="submitted", now=NOW)
+                run = advanced(ledger, run, RunState.TRAINED, why="done", now=NOW)
         ledger.advance(run, RunState.REJECTED, why="worse", now=NOW)
     third, second, first = ledger.judged(MODEL)
     assert (first.period, first.version, first.state) == ("2025-01", "2", RunState.REJECTED)
@@ -239,11 +240,12 @@ def test_judged_runs_are_told_with_their_metrics_and_last_decision(ledger: Ledge
 
 def test_promotion_moves_run_and_champion_together(ledger: Ledger) -> None:
     """One transaction."""
-    run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
-    run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+    run = advanced(ledger, a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
+    run = advanced(ledger, run, RunState.TRAINED, why="done", now=NOW)
     assert ledger.known_champion(MODEL) is None
     champion = a_champion("2", schema={"columns": {"Tenure": "numeric"}})
-    assert ledger.promoted(run, champion, why="better", now=NOW).state is RunState.PROMOTED
+    ledger.promoted(run, champion, why="better", now=NOW)
+    assert ledger.run(run.key).state is RunState.PROMOTED
     assert ledger.known_champion(MODEL) == champion
     with pytest.raises(StaleStateError):
         ledger.promoted(run, a_champion("3"), why="better", now=NOW)
@@ -257,7 +259,7 @@ def test_cancellation_can_be_asked_for_until_the_run_has_ended(ledger: Ledger) -
     ledger.request_cancel(run, "ann: wrong month")
     assert ledger.run(run.key).ending_reason == "ann: wrong month"
     assert ledger.last_change() != before
-    ended = ledger.advance(run, RunState.CANCELED, why="ann", now=NOW)
+    ended = advanced(ledger, run, RunState.CANCELED, why="ann", now=NOW)
     assert ended.ending is None
     with pytest.raises(StaleStateError, match="has ended"):
         ledger.request_cancel(ended, "again")
@@ -284,7 +286,7 @@ def test_answer_is_given_once_to_a_run_that_waits(ledger: Ledger) -> None:
     run = a_queued_run(ledger)
     yes = Answer(approved=True, by="ann", reason="looks right", at=NOW)
     for state in (RunState.RUNNING, RunState.TRAINED, RunState.AWAITING_APPROVAL):
-        run = ledger.advance(run, state, why="w", now=NOW)
+        run = advanced(ledger, run, state, why="w", now=NOW)
     before = ledger.last_change()
     ledger.answer(run, yes)
     assert ledger.last_change() != before
@@ -302,11 +304,11 @@ def test_answer_belongs_to_its_attempt(ledger: Ledger) -> None:
         ledger.answer(replace(run, state=RunState.AWAITING_APPROVAL), yes)
     for attempt in (1, 2):
         for state in (RunState.RUNNING, RunState.TRAINED, RunState.AWAITING_APPROVAL):
-            run = ledger.advance(run, state, why="w", now=NOW)
+            run = advanced(ledger, run, state, why="w", now=NOW)
         assert (run.attempt, run.answer) == (attempt, None)
         ledger.answer(run, yes)
         assert ledger.run(run.key).answer == yes
-        run = ledger.advance(run, RunState.QUEUED, why="w", now=NOW, change=Change(next_attempt=True, extra_attempt=True))
+        run = advanced(ledger, run, RunState.QUEUED, why="w", now=NOW, change=Change(next_attempt=True, extra_attempt=True))
 
 
 def test_what_a_person_asks_for_wakes_the_daemon_and_is_closed_once(ledger: Ledger) -> None:
@@ -371,8 +373,8 @@ def test_moments_are_kept_to_the_microsecond_in_utc(ledger: Ledger) -> None:
 
 def test_evidence_with_numbers_that_json_does_not_have_is_kept_without_them(ledger: Ledger) -> None:
     """A missing number fails a rule; one that no database can keep would fail the decision for ever."""
-    run = ledger.advance(a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
-    run = ledger.advance(run, RunState.TRAINED, why="done", now=NOW)
+    run = advanced(ledger, a_queued_run(ledger), RunState.RUNNING, why="submitted", now=NOW)
+    run = advanced(ledger, run, RunState.TRAINED, why="done", now=NOW)
     evidence = {"log_loss": float("nan"), "lift": float("inf"), "name": "Zoë \u0000"}
     ledger.record_decision(run, a_decision(), evidence, NOW)
     with ledger._engine.begin() as connection:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.builders import NOW, a_drop
-from tests.integration.ledger_story import Storyteller
+from tests.integration.ledger_story import Storyteller, advanced
 from trainer_daemon.adapters.ledger import Change, Ledger, Letter, Notices, Outbox
 from trainer_daemon.adapters.ledger.history import open_history
 from trainer_daemon.errors import StaleStateError
@@ -99,9 +99,9 @@ def test_only_the_last_failure_is_told_and_only_to_who_wants_it(story: Storytell
     run = story.ended(a_drop("2025-01"), RunState.FAILED, "out of memory")
     for _ in range(2):
         assert letters(story.ledger) == []
-        again = story.ledger.advance(run, RunState.QUEUED, why="again", now=story.tick(), change=Change(next_attempt=True))
-        running = story.ledger.advance(again, RunState.RUNNING, why="submitted", now=story.tick())
-        run = story.ledger.advance(running, RunState.FAILED, why="out of memory", now=story.tick())
+        again = advanced(story.ledger, run, RunState.QUEUED, why="again", now=story.tick(), change=Change(next_attempt=True))
+        running = advanced(story.ledger, again, RunState.RUNNING, why="submitted", now=story.tick())
+        run = advanced(story.ledger, running, RunState.FAILED, why="out of memory", now=story.tick())
     (ops,), (chat,) = letters(story.ledger), letters(story.ledger, "chat")
     assert (ops.notice, ops.notice.kind, ops.notice.data["attempt"]) == (chat.notice, "run_failed", 3)
     story.judged(a_drop("2025-02"), "1", log_loss=0.55)
@@ -136,7 +136,7 @@ def test_what_a_person_did_is_told_in_the_transaction_of_the_write_it_tells_of(s
 def test_what_an_old_ledger_knew_already_is_no_news(story: Storyteller) -> None:
     """A ledger that was lost is made again from what the registry has; nobody wants a year of it told at once."""
     run = story.running(a_drop("2025-01"))
-    run = story.ledger.advance(run, RunState.TRAINED, why="the pipeline succeeded", now=story.tick())
+    run = advanced(story.ledger, run, RunState.TRAINED, why="the pipeline succeeded", now=story.tick())
     change = Change(is_news=False)
     story.ledger.advance(run, RunState.PROMOTED, why="it was decided before", now=story.tick(), change=change)
     assert letters(story.ledger) == []

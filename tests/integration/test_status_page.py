@@ -18,7 +18,7 @@ import pytest
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event
 from tests.emulators.processes import free_address
-from tests.integration.ledger_story import Storyteller, a_whole_past
+from tests.integration.ledger_story import Storyteller, a_whole_past, advanced
 from tests.integration.manifests.tools import tool
 from tests.integration.status_story import CUT_OFF, HOSTILE, a_night
 from tests.integration.test_web import ask
@@ -398,9 +398,9 @@ def test_run_that_failed_for_good_waits_for_a_person(tmp_path: Path) -> None:
     story = Storyteller(tmp_path / "ledger.db")
     run = story.ended(a_drop("2025-07"), RunState.FAILED, "step train_model failed: out of memory")
     for _ in range(2):
-        run = story.ledger.advance(run, RunState.QUEUED, why="again", now=story.tick(), change=Change(next_attempt=True))
-        run = story.ledger.advance(run, RunState.RUNNING, why="submitted", now=story.tick())
-        run = story.ledger.advance(run, RunState.FAILED, why="step train_model failed: out of memory", now=story.tick())
+        run = advanced(story.ledger, run, RunState.QUEUED, why="again", now=story.tick(), change=Change(next_attempt=True))
+        run = advanced(story.ledger, run, RunState.RUNNING, why="submitted", now=story.tick())
+        run = advanced(story.ledger, run, RunState.FAILED, why="step train_model failed: out of memory", now=story.tick())
     story.ledger.close()
     with Site(tmp_path).open() as site:
         assert "1 thing waits for a person failed" in site.text()

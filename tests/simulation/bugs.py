@@ -179,11 +179,11 @@ class ForgetsCorrections(SimulatedLedger):
 class ForgetsAttempts(SimulatedLedger):
     """A retry does not count as another attempt."""
 
-    def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
+    def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> None:
         """Leave the attempt as it is."""
         if run.state is RunState.FAILED and change is not None:
             change = replace(change, next_attempt=False)
-        return super().advance(run, to, why=why, now=now, change=change)
+        super().advance(run, to, why=why, now=now, change=change)
 
 
 class BelievesAnything(SimulatedRegistry):

@@ -6,18 +6,15 @@ that its statements name is written; every write and every first question is exe
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache, wraps
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import Connection
 
 from tests.simulation.quick import Quick
 from trainer_daemon.adapters.ledger import Ledger, Notices
 from trainer_daemon.adapters.ledger.clock import define_clock
-from trainer_daemon.adapters.ledger.database import translated
 from trainer_daemon.adapters.ledger.reading import LedgerReader
 
 STATEMENTS = 1_000
@@ -53,16 +50,15 @@ class SimulatedLedger(Ledger):
     def __init__(self, database: Database) -> None:  # super().__init__ would open and migrate a database of its own
         self._engine: Any = database.quick
         self._memory: Any = database.quick.memory
+        self._open = nullcontext(database.quick)
         self.notices = Notices()
 
     def close(self) -> None:
         """The next daemon uses the same connection."""
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _reading(self) -> Any:  # noqa: ANN401 - whatever a `with` takes
         """One connection that stays open; preparing one for each question would cost as much as the question."""
-        with translated():
-            yield self._engine
+        return self._open
 
 
 def _remembering(name: str) -> Callable[..., Any]:
@@ -71,14 +67,10 @@ def _remembering(name: str) -> Callable[..., Any]:
 
     @wraps(method)
     def asked(self: SimulatedLedger, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any method
-        question = (name, tuple(map(_fixed, args)), *kwargs.items())
-        return self._memory.answer(question, lambda: method(self, *args, **kwargs))
+        question = (name, *[tuple(arg) if isinstance(arg, list) else arg for arg in args], *kwargs.items())
+        return self._memory.answer(question, partial(method, self, *args, **kwargs))
 
     return asked
-
-
-def _fixed(argument: Any) -> Any:  # noqa: ANN401 - any argument
-    return tuple(argument) if isinstance(argument, list) else argument
 
 
 _READS = [name for name, value in vars(LedgerReader).items() if not name.startswith("_") and callable(value) and name != "close"]

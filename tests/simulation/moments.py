@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.simulation.quick import Quick
 from tests.simulation.services import Cluster, SimulatedRegistry
 from trainer_daemon.policy.notifications import Message
 
@@ -41,12 +42,14 @@ def wrong_with_warnings(lines: Sequence[Mapping[str, object]], heard: Sequence[M
 
 def wrong_with_runs(cluster: Cluster, registry: SimulatedRegistry) -> Wrong:
     """Names are executed once, and a key has one version."""
-    for name, times in cluster.executed.items():
-        if times > 1 + cluster.vanished[name]:
-            yield "names_are_executed_once", f"{name} was started {times} times and deleted {cluster.vanished[name]} times"
-    for key, versions in registry.created.items():
-        if versions > 1:
-            yield "one_version_per_run_key", f"{versions} versions of {key}"
+    if max(cluster.executed.values(), default=0) > 1:
+        for name, times in cluster.executed.items():
+            if times > 1 + cluster.vanished[name]:
+                yield "names_are_executed_once", f"{name} was started {times} times and deleted {cluster.vanished[name]} times"
+    if max(registry.created.values(), default=0) > 1:
+        for key, versions in registry.created.items():
+            if versions > 1:
+                yield "one_version_per_run_key", f"{versions} versions of {key}"
 
 
 def wrong_with_holders(holders: Sequence[str]) -> Wrong:
@@ -55,22 +58,18 @@ def wrong_with_holders(holders: Sequence[str]) -> Wrong:
         yield "one_holder_at_a_time", f"{' and '.join(holders)} all hold the lease"
 
 
-def wrong_with_executions(ledger: sqlite3.Connection, cluster: Cluster) -> Wrong:
+def wrong_with_executions(ledger: Quick, cluster: Cluster) -> Wrong:
     """What the ledger calls ended does not go on, and it knows of one run at a time.
 
     A run that was submitted by a process that died before it wrote so is QUEUED; it is adopted when it is its turn.
     """
-    states = {execution.request.name: _state(ledger, execution.request.parameters["run_key"]) for execution in cluster.running}
+    known: dict[str, str] = dict(ledger.look('SELECT "key", state FROM run'))
+    states = {execution.request.name: known[execution.request.parameters["run_key"]] for execution in cluster.running}
     for name, state in states.items():
         if state not in {"QUEUED", "RUNNING"}:
             yield "ended_runs_do_not_run", f"{name} runs, the ledger says it is {state}"
     if sum(state == "RUNNING" for state in states.values()) > 1:
         yield "one_run_at_a_time", f"{', '.join(states)} run"
-
-
-def _state(ledger: sqlite3.Connection, key: str) -> str:
-    (state,) = ledger.execute("SELECT state FROM run WHERE key = ?", (key,)).fetchone()
-    return str(state)
 
 
 def wrong_with_promotion(ledger: sqlite3.Connection, promotion: Promotion) -> Wrong:

@@ -8,15 +8,16 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
-from trainer_daemon.adapters.ledger.tables import metadata
+from trainer_daemon.adapters.ledger.tables import UtcDateTime, metadata
 
 DIALECT = dialect()
 Parameters = Mapping[str, Any]
@@ -33,21 +34,27 @@ class Prepared:
         self.is_question = self.sql.startswith("SELECT")
         self.tells_time = "ledger_clock" in self.sql
         self.tables = tables_of(self.sql)
+        self._names = state.positiontup or ()
+        self._lists = list(state.parameter_expansion.items())
+        self._defaults = {name: value for name, value in compiled.params.items() if name not in sample}
         processors: Mapping[str, Any] = {**compiled._bind_processors, **state.processors}
-        origin = {new: (old, at) for old, news in state.parameter_expansion.items() for at, new in enumerate(news)}
-        self._binds = [(*origin.get(name, (name, None)), processors.get(name)) for name in state.positiontup or ()]
-        self._defaults = compiled.params
-        self.columns = [column.keyname for column in compiled._result_columns]
-        kinds = [column.type._cached_result_processor(DIALECT, None) for column in compiled._result_columns]
-        self._outs = [(at, process) for at, process in enumerate(kinds) if process is not None]
+        kinds = {name: bound.type for name, bound in compiled.binds.items()}
+        self._ins = [
+            (at, _process(kinds.get(name), processors[name])) for at, name in enumerate(self._names) if name in processors
+        ]
+        columns = compiled._result_columns
+        self.columns = [column.keyname for column in columns]
+        outs = [(at, column.type, column.type._cached_result_processor(DIALECT, None)) for at, column in enumerate(columns)]
+        self._outs = [(at, _process(kind, process)) for at, kind, process in outs if process is not None]
 
     def bind(self, given: Parameters) -> Row:
         """The parameters in the order of their places."""
         values = {**self._defaults, **given}
-        bound = []
-        for name, at, process in self._binds:
-            value = values[name] if at is None else values[name][at]
-            bound.append(value if process is None else process(value))
+        for name, places in self._lists:
+            values.update(zip(places, given[name], strict=True))
+        bound = list(map(values.__getitem__, self._names))
+        for at, process in self._ins:
+            bound[at] = process(bound[at])
         return tuple(bound)
 
     def rows(self, found: list[Row]) -> list[Row]:
@@ -62,11 +69,22 @@ class Prepared:
         return tuple(values)
 
 
-class Rows:
-    """What came of a question, given as SQLAlchemy's results give it."""
+def _process(kind: TypeEngine[Any] | None, process: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same moments are written and read again and again."""
+    return lru_cache(process) if isinstance(kind, UtcDateTime) else process
 
-    def __init__(self, rows: Sequence[Any]) -> None:
+
+class Rows:
+    """What came of a question, given as SQLAlchemy's results give it.
+
+    Args:
+        rows: Its rows.
+        columns: Their names.
+    """
+
+    def __init__(self, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
         self._rows = rows
+        self._columns = columns
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._rows)
@@ -96,15 +114,7 @@ class Rows:
         """The first column."""
         return Rows([row[0] for row in self._rows])
 
-
-class Answer(Rows):
-    """Rows whose columns have names."""
-
-    def __init__(self, columns: list[str], rows: Sequence[Row]) -> None:
-        super().__init__(rows)
-        self._columns = columns
-
-    def mappings(self) -> Rows:
+    def mappings(self) -> "Rows":
         """The rows by the names of their columns."""
         columns = self._columns
         return Rows([dict(zip(columns, row, strict=True)) for row in self._rows])
@@ -135,19 +145,17 @@ class Memory:
 
     def answer(self, question: Any, ask: Callable[[], T]) -> T:  # noqa: ANN401 - any question
         """The answer of now; asked for only when something has changed since it was given."""
-        known = self._answers.get(question)
-        if known is not None and (known[2] == self._writes or self._holds(known[1], known[2])):
-            self._read |= known[1]
-            value: T = known[0]
-            return value
+        value: T
+        if (known := self._answers.get(question)) is not None:
+            value, tables, since = known
+            if since == self._writes or max(map(self._written.__getitem__, tables), default=0) <= since:
+                self._read |= tables
+                return value
         outer, self._read = self._read, frozenset()
         value = ask()
         self._answers[question] = value, self._read, self._writes
         self._read |= outer
         return value
-
-    def _holds(self, tables: frozenset[str], since: int) -> bool:
-        return max([self._written[table] for table in tables], default=0) <= since
 
 
 class Quick:
@@ -158,7 +166,8 @@ class Quick:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._prepared: WeakKeyDictionary[ClauseElement, dict[Any, Prepared]] = WeakKeyDictionary()
+        self._prepared: dict[Any, Prepared] = {}
+        self._lists: dict[Any, list[str]] = {}
         self.memory = Memory()
 
     @contextmanager
@@ -174,12 +183,14 @@ class Quick:
         finally:
             self._connection.execute("RELEASE ledger")
 
-    def execute(self, statement: ClauseElement, given: Parameters | Sequence[Parameters] | None = None) -> Any:  # noqa: ANN401 - a result
+    def execute(self, statement: ClauseElement, given: Parameters | list[Parameters] | None = None) -> Any:  # noqa: ANN401 - a result
         """See `sqlalchemy.Connection.execute`."""
-        each: Sequence[Parameters] = [given or {}] if given is None or isinstance(given, Mapping) else given
+        each = given if isinstance(given, list) else [given or {}]
         prepared = self._prepare(statement, each[0])
         if prepared.is_question:
-            return Answer(prepared.columns, self._answer(prepared, prepared.bind(each[0])))
+            bound = prepared.bind(each[0])
+            ask = partial(self._ask, prepared, bound)
+            return Rows(ask() if prepared.tells_time else self.memory.answer((prepared, bound), ask), prepared.columns)
         self.memory.note_written(prepared.tables)
         try:
             if len(each) == 1:
@@ -188,34 +199,33 @@ class Quick:
         except sqlite3.Error as exc:
             raise DBAPIError.instance(prepared.sql, None, exc, sqlite3.Error, dialect=DIALECT) from exc
 
-    def _answer(self, prepared: Prepared, bound: Row) -> list[Row]:
-        if prepared.tells_time:
-            return self._ask(prepared, bound)
-        return self.memory.answer((prepared, bound), lambda: self._ask(prepared, bound))
-
     def _ask(self, prepared: Prepared, bound: Row) -> list[Row]:
         self.memory.note_read(prepared.tables)
         return prepared.rows(self._connection.execute(prepared.sql, bound).fetchall())
 
     def _prepare(self, statement: ClauseElement, sample: Parameters) -> Prepared:
-        """A statement that exists as long as its module is prepared once for each form of its parameters."""
-        known = self._prepared.setdefault(statement, {})
-        form = tuple([(name, len(value)) if isinstance(value, list) else name for name, value in sample.items()])
-        if (found := known.get(form)) is None:
+        """A statement, which exists as long as its module, is prepared once for each form of its parameters."""
+        form: tuple[Any, ...] = (statement, *sample)
+        if (lists := self._lists.get(form)) is None:
+            lists = self._lists[form] = [name for name, value in sample.items() if isinstance(value, list)]
+        if lists:
+            form += tuple([len(sample[name]) for name in lists])
+        if (found := self._prepared.get(form)) is None:
             compiled = statement.compile(dialect=DIALECT, column_keys=sorted(sample))
             assert isinstance(compiled, SQLCompiler)
-            known[form] = found = Prepared(compiled, sample)
+            self._prepared[form] = found = Prepared(compiled, sample)
         return found
 
     def look(self, sql: str) -> list[Row]:
         """What a question of the simulator's own comes to."""
-        return self.memory.answer(sql, lambda: self._look(sql))
+        return self.memory.answer(sql, partial(self._look, sql))
 
     def _look(self, sql: str) -> list[Row]:
         self.memory.note_read(tables_of(sql))
         return self._connection.execute(sql).fetchall()
 
 
+@cache
 def tables_of(sql: str) -> frozenset[str]:
     """The tables that a statement may touch: all that it names."""
     return frozenset(re.findall(r"\w+", sql)) & metadata.tables.keys()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from tests.simulation.choices import Choice, Fault, Trouble
@@ -11,6 +12,7 @@ from trainer_daemon.adapters.ledger.reading import LedgerReader
 from trainer_daemon.errors import TemporaryError
 
 T = TypeVar("T")
+Method = Callable[..., Any]
 READS = frozenset(
     {name for name in vars(LedgerReader) if not name.startswith("_")} | {"observe", "champion", "outcome", "probe", "page"}
 )
@@ -34,6 +36,8 @@ class _Frame:
 
     def next_fault(self, name: str) -> Fault | None:
         """What goes wrong with the call that is about to be made."""
+        if not self.faults:
+            return None
         place = (self.changes, self.calls)
         self.calls += 1
         is_change = name not in READS
@@ -58,8 +62,8 @@ class Wire:
 
     Attributes:
         apply: Takes a step that happens in the middle of another one.
-        on_call: Told of every call of a daemon, by its link and name, before anything comes of it.
-        on_effect: Told of every call that has just taken effect, before anybody hears of it.
+        on_call: Told of every call of a daemon that changes something, by its link and name, before anything comes of it.
+        on_effect: Told of every such call that has just taken effect, before anybody hears of it.
         broken: Links on which nothing passes.
         late: Requests that somebody gave up on and that will still take effect.
         counts: How often each trouble happened.
@@ -144,19 +148,27 @@ class Remote:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute
         attribute = getattr(self._part, name)
-        if name not in self._methods:
-            return attribute
+        if name in self._methods:
+            carried = self._asked if name in READS else self._changed
+            attribute = self.__dict__[name] = carried(name, attribute)  # asked for once
+        return attribute
+
+    def _asked(self, name: str, method: Method) -> Method:
+        carry, link = self._wire.call, self._link
+        return lambda *args, **kwargs: carry(link, name, partial(method, *args, **kwargs))
+
+    def _changed(self, name: str, method: Method) -> Method:
+        wire, link = self._wire, self._link
 
         def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
-            self._wire.on_call(self._link, name, args, kwargs)
-            return self._wire.call(self._link, name, lambda: effect(*args, **kwargs))
+            wire.on_call(link, name, args, kwargs)
+            return wire.call(link, name, lambda: effect(*args, **kwargs))
 
         def effect(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
-            value = attribute(*args, **kwargs)
-            self._wire.on_effect(self._link, name)
+            value = method(*args, **kwargs)
+            wire.on_effect(link, name)
             return value
 
-        self.__dict__[name] = call  # asked for once
         return call
 
 

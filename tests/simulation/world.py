@@ -21,7 +21,6 @@ from tests.simulation.wire import Crash, Wire
 from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryError
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Source
-from trainer_daemon.policy.notifications import Message
 
 Happening = Callable[[], object]
 _THREAD = {
@@ -123,14 +122,14 @@ class World:
         else:
             self._happen(choice)
         self._look_around()
-        self._read_lines(self.mail.acked[:heard])
+        self._read_lines(heard)
 
-    def _read_lines(self, heard: list[Message]) -> None:
+    def _read_lines(self, heard: int) -> None:
         """What is said of notifications must be true of those that had come before the step; a lost ledger forgets them."""
-        if self.tally.lost_ledgers:
+        if self.tally.lost_ledgers or len(self.log.calls) == self._told:
             return
         lines, self._told = self.log.calls[self._told :], len(self.log.calls)
-        for invariant, facts in moments.wrong_with_warnings([line.kwargs for line in lines], heard):
+        for invariant, facts in moments.wrong_with_warnings([line.kwargs for line in lines], self.mail.acked[:heard]):
             self.violate(invariant, facts)
 
     def _look_around(self) -> None:
@@ -138,9 +137,9 @@ class World:
         wrong = chain(moments.wrong_with_runs(self.cluster, self.registry), moments.wrong_with_holders(self.holders))
         for invariant, facts in wrong:
             self.violate(invariant, facts)
-        if self.tally.late_submits or self.tally.lost_ledgers:
+        if self.tally.late_submits or self.tally.lost_ledgers or not self.cluster.running:
             return
-        for invariant, facts in moments.wrong_with_executions(self.database.connection, self.cluster):
+        for invariant, facts in moments.wrong_with_executions(self.database.quick, self.cluster):
             self.violate(invariant, facts)
 
     def violate(self, invariant: str, facts: str) -> None:
@@ -149,8 +148,8 @@ class World:
 
     @property
     def holders(self) -> list[str]:
-        """Who believes that they may act; where the clock of the database leaps, somebody may believe so a little too long."""
-        if self.tally.ledger_jumps or self.tally.lost_ledgers:
+        """Who of several believe that they may act; where the database's clock leaps, one may believe it a little too long."""
+        if self.tally.ledger_jumps or self.tally.lost_ledgers or len(self.replicas) == 1:
             return []
         return [replica.holder for replica in self.replicas if replica is not None and replica.is_holder]
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, and_, insert, update
+from sqlalchemy import Connection, RowMapping
 
-from trainer_daemon.adapters.ledger.tables import interventions
+from trainer_daemon.adapters.ledger import writes
 from trainer_daemon.errors import StaleStateError
 from trainer_daemon.policy.interventions import Intervention
 from trainer_daemon.policy.notices import Notice, NoticeKind, about_intervention
@@ -23,7 +23,7 @@ def intervention_of(row: RowMapping) -> Intervention:
 def ask(connection: Connection, intervention: Intervention) -> None:
     """Write down what a person wants."""
     wanted = ("model", "kind", "version", "replaces", "by", "reason", "at")
-    connection.execute(insert(interventions).values({name: getattr(intervention, name) for name in wanted}))
+    connection.execute(writes.ADD_INTERVENTION, {name: getattr(intervention, name) for name in wanted})
 
 
 def ends(runs: Iterable[Run], version: str) -> tuple[tuple[Run, RunState], ...]:
@@ -56,7 +56,7 @@ def close(connection: Connection, intervention: Intervention, values: Mapping[st
     Raises:
         StaleStateError: Somebody else has closed it.
     """
-    mine = and_(interventions.c.id == intervention.id, interventions.c.outcome == "pending")
-    if connection.execute(update(interventions).where(mine).values(**values, closed_at=now)).rowcount != 1:
+    row = {**values, "closed_at": now, "of_intervention": intervention.id}
+    if connection.execute(writes.CLOSE_INTERVENTION, row).rowcount != 1:
         msg = f"what {intervention.by} asked for was acted on already"
         raise StaleStateError(msg)

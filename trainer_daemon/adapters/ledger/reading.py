@@ -176,8 +176,10 @@ def ids_of(connection: Connection, query: Select[Any], event_ids: Sequence[str])
 
 
 def read_runs(connection: Connection, query: Select[Any], **values: object) -> tuple[Run, ...]:
-    """Runs of a query, with their drops and what was decided about their present attempt, in two to four statements."""
+    """Runs of a query, with their drops and what was decided about their present attempt, in one to four statements."""
     rows = connection.execute(query, values).mappings().all()
+    if not rows:
+        return ()
     keys = [row["key"] for row in rows]
     by_key: dict[str, list[Any]] = {key: [] for key in keys}
     decided: dict[tuple[str, int], Any] = {}

@@ -150,12 +150,11 @@ class Ledger(LeasingLedger):
             return True
 
     @repeated
-    def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> Run:
+    def advance(self, run: Run, to: RunState, *, why: str, now: datetime, change: Change | None = None) -> None:
         """Move a run to another state, if it still is in the state and attempt that the caller saw."""
         change = change or Change()
         with self._telling() as connection:
             self._moved(connection, run, _Move(to=to, attempt=run.attempt + change.next_attempt, why=why, at=now), change)
-        return self.run(run.key)
 
     def _moved(self, connection: Connection, run: Run, move: "_Move", change: Change) -> None:
         """Move a run, and have it told."""
@@ -198,12 +197,11 @@ class Ledger(LeasingLedger):
             raise StaleStateError(msg) from exc
 
     @repeated
-    def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> Run:
+    def promoted(self, run: Run, champion: Champion, *, why: str, now: datetime) -> None:
         """The alias was moved to the run's version: state and champion in one transaction."""
         with self._telling() as connection:
             self._moved(connection, run, _Move(to=RunState.PROMOTED, attempt=run.attempt, why=why, at=now), Change())
             _add_champion(connection, run.model, champion, cause="promoted", now=now)
-        return self.run(run.key)
 
     def request_cancel(self, run: Run, reason: str) -> None:
         """Ask the daemon to cancel a run; it is ended at the next look.

@@ -14,6 +14,7 @@ from trainer_daemon.adapters.ledger.tables import (
     decisions,
     drops,
     events,
+    interventions,
     leases,
     run_drops,
     runs,
@@ -25,7 +26,7 @@ _EVENTS = bindparam("of_events", type_=Text, expanding=True)
 
 ADD_EVENT, ADD_DROP, ADD_RUN, ADD_RUN_DROP = insert(events), insert(drops), insert(runs), insert(run_drops)
 ADD_TRANSITION, ADD_DECISION, ADD_ANSWER = insert(transitions), insert(decisions), insert(answers)
-ADD_CHAMPION, ADD_BASELINE = insert(champions), insert(baselines)
+ADD_CHAMPION, ADD_BASELINE, ADD_INTERVENTION = insert(champions), insert(baselines), insert(interventions)
 
 NEXT_EVENT = select(func.coalesce(func.max(events.c.sequence), 0) + 1)
 NEXT_RUN = select(func.coalesce(func.max(runs.c.sequence), 0) + 1)
@@ -52,6 +53,10 @@ REOPEN_DISAPPOINTED = (
     .values(outcome="pending", run_key="")
 )
 """Events that count on a run, which they began or which was on its way; those of these objects."""
+
+CLOSE_INTERVENTION = update(interventions).where(
+    interventions.c.id == bindparam("of_intervention"), interventions.c.outcome == word("pending")
+)
 
 _as_seen = and_(runs.c.key == _RUN, runs.c.state == bindparam("seen_state"), runs.c.attempt == bindparam("seen_attempt"))
 CHANGE_RUN = update(runs).where(_as_seen)
