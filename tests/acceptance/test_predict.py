@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,23 @@ from trainer_daemon.demo_data import monthly_drop
 TIMEOUT_S = 200
 
 
-def command(workspace: Workspace, dataset: Path, *options: str) -> list[str | Path]:
-    """The command line; JSON on standard output."""
-    return [TOOL, "predict", "--config", workspace.config, "--dataset", dataset, "--json", *options]
+def arguments(dataset: Path, *options: str) -> tuple[str, ...]:
+    """Of the command but for its configuration; JSON on standard output."""
+    return ("predict", "--dataset", os.fspath(dataset), "--json", *options)
+
+
+def begun(workspace: Workspace, dataset: Path, *options: str) -> "subprocess.Popen[bytes]":
+    """Call it as a process of its own, to be killed."""
+    name, *others = arguments(dataset, *options)
+    with (workspace.root / "predict.log").open("wb") as log:
+        return subprocess.Popen(
+            [TOOL, name, "--config", workspace.config, *others], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
 
 def predict(workspace: Workspace, dataset: Path, *options: str) -> dict[str, Any]:
     """Call it and wait for the answer."""
-    done = subprocess.run(
-        command(workspace, dataset, *options),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = workspace.ask(*arguments(dataset, *options))
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -51,8 +54,7 @@ def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_serve
     require_neither_to_disturb_the_other(workspace)
     daemon.terminate()
     assert daemon.wait(60) == 0
-    for kill in (kill_command, kill_everything):
-        require_one_run_and_one_file_after_a_kill(workspace, kill)
+    require_one_run_and_one_file_after_kills(workspace)
     require_refusal_in_one_sentence(workspace)
     require_one_run_on_kubeflow(workspace, kfp_server)
 
@@ -64,31 +66,35 @@ def a_data_set(workspace: Workspace, rows: int, *, seed: int) -> Path:
     return path
 
 
-def kill_command(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
-    """Only the command dies; the run goes on without it."""
-    del workspace
-    child.kill()
-
-
 def kill_everything(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
     """The machine dies."""
     child.kill()
     workspace.kill_tree()
 
 
-def require_one_run_and_one_file_after_a_kill(
-    workspace: Workspace, kill: Callable[[Workspace, "subprocess.Popen[bytes]"], None]
-) -> None:
-    """The repetition follows the run, or begins it again under its name; a third call only finds the predictions."""
+def kill_command(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
+    """Only the command dies; the run goes on without it."""
+    del workspace
+    child.kill()
+
+
+def require_one_run_and_one_file_after_kills(workspace: Workspace) -> None:
+    """A repetition begins the run again under its name, or follows it if it goes on; another call only finds the predictions."""
     rows, before, files = 20_000, set(predict_runs(workspace)), written(workspace)
-    dataset = a_data_set(workspace, rows, seed=len(kill.__name__))
-    with (workspace.root / "predict.log").open("wb") as log:
-        child = subprocess.Popen(command(workspace, dataset), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    wait_until(lambda: any("predicting " in _log(run) for run in new_runs(workspace, before)), "the step predicts", TIMEOUT_S)
-    kill(workspace, child)
-    child.wait(10)
+    dataset = a_data_set(workspace, rows, seed=4)
+
+    def times_begun() -> int:
+        return sum(len(re.findall(r"predicting \S+ …", _log(run))) for run in new_runs(workspace, before))
+
+    for times, kill in enumerate((kill_everything, kill_command), 1):
+        child = begun(workspace, dataset)
+        wait_until(lambda times=times: times_begun() == times, "the step predicts", TIMEOUT_S)
+        kill(workspace, child)
+        child.wait(10)
 
     answer = predict(workspace, dataset)
+    assert answer["adopted"] or answer["existed"], "the run did not go on without the command"
+    assert times_begun() == 2
     out = Path(answer["predictions"].removeprefix("file://"))
     assert answer["rows"] == pq.read_metadata(out).num_rows == rows
     assert [run.name for run in new_runs(workspace, before)] == [answer["run"]]
@@ -133,14 +139,7 @@ def require_refusal_in_one_sentence(workspace: Workspace) -> None:
     dataset.write_text("Tenure,Price\n1,2\n3,4\n")
     said = []
     for _ in range(2):
-        done = subprocess.run(
-            command(workspace, dataset, "--version", "1"),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        done = workspace.ask(*arguments(dataset, "--version", "1"))
         assert (done.returncode, done.stdout) == (1, "")
         said.append(done.stderr.splitlines()[-1])
     assert said[0] == said[1]
@@ -158,10 +157,7 @@ def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> 
     workspace.config.write_text(workspace.config.read_text() + section)
     dataset, out = a_data_set(workspace, 2000, seed=6), workspace.root / "out"
     kfp_server.lose_replies("POST /runs", times=1)
-    with (workspace.root / "predict.log").open("wb") as log:
-        child = subprocess.Popen(
-            command(workspace, dataset, "--out", f"{out}/"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+    child = begun(workspace, dataset, "--out", f"{out}/")
     wait_until(lambda: kfp_server.request_counts()["POST /runs"], "the run is created", TIMEOUT_S)
     child.kill()
     child.wait(10)
