@@ -55,8 +55,8 @@ def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_serve
     daemon.terminate()
     assert daemon.wait(60) == 0
     require_one_run_and_one_file_after_kills(workspace)
-    require_refusal_in_one_sentence(workspace)
     require_one_run_on_kubeflow(workspace, kfp_server)
+    require_refusal_in_one_sentence(workspace, kfp_server)
 
 
 def a_data_set(workspace: Workspace, rows: int, *, seed: int) -> Path:
@@ -132,24 +132,6 @@ def require_neither_to_disturb_the_other(workspace: Workspace) -> None:
     assert not [line for line in workspace.events() if "predict" in json.dumps(line).replace(str(workspace.root), "")]
 
 
-def require_refusal_in_one_sentence(workspace: Workspace) -> None:
-    """Exit code 1; the columns are named, nothing is written, and the second call starts nothing."""
-    before = predict_runs(workspace), written(workspace)
-    dataset = workspace.root / "other.csv"
-    dataset.write_text("Tenure,Price\n1,2\n3,4\n")
-    said = []
-    for _ in range(2):
-        done = workspace.ask(*arguments(dataset, "--version", "1"))
-        assert (done.returncode, done.stdout) == (1, "")
-        said.append(done.stderr.splitlines()[-1])
-    assert said[0] == said[1]
-    assert said[0].startswith(
-        "error: the data cannot be predicted: the columns do not fit version 1 of churn: 'MonthlyCharges', "
-    )
-    assert len(predict_runs(workspace)) == len(before[0]) + 1
-    assert written(workspace) == before[1]
-
-
 def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> None:
     """After a killed call and a lost reply: it is found by its name on the server, whose create was answered to nobody."""
     keys = {"kind": "kubeflow", "host": kfp_server.host, "image": "trainer:1", "look_interval_s": 0.3}
@@ -165,3 +147,21 @@ def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> 
     assert answer["rows"] == 2000
     assert kfp_server.request_counts()["POST /runs"] == 1
     assert [path.as_uri() for path in out.iterdir()] == [answer["predictions"]]
+
+
+def require_refusal_in_one_sentence(workspace: Workspace, kfp_server: KfpServer) -> None:
+    """Exit code 1; the columns are named, nothing is written, and the second call starts nothing."""
+    runs, out = kfp_server.request_counts()["POST /runs"], workspace.root / "refused"
+    dataset = workspace.root / "other.csv"
+    dataset.write_text("Tenure,Price\n1,2\n3,4\n")
+    said = []
+    for _ in range(2):
+        done = workspace.ask(*arguments(dataset, "--version", "1", "--out", f"{out}/"))
+        assert (done.returncode, done.stdout) == (1, "")
+        said.append(done.stderr.splitlines()[-1])
+    assert said[0] == said[1]
+    assert said[0].startswith(
+        "error: the data cannot be predicted: the columns do not fit version 1 of churn: 'MonthlyCharges', "
+    )
+    assert kfp_server.request_counts()["POST /runs"] == runs + 1
+    assert not out.exists() or not list(out.iterdir())
