@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,15 @@ def require_one_run_and_one_file_after_kills(workspace: Workspace) -> None:
     rows, before, files = 20_000, set(predict_runs(workspace)), written(workspace)
     dataset = a_data_set(workspace, rows, seed=4)
 
+    def has_begun(times: int) -> bool:
+        return times_begun() == times
+
     def times_begun() -> int:
         return sum(len(re.findall(r"predicting \S+ …", _log(run))) for run in new_runs(workspace, before))
 
     for times, kill in enumerate((kill_everything, kill_command), 1):
         child = begun(workspace, dataset)
-        wait_until(lambda times=times: times_begun() == times, "the step predicts", TIMEOUT_S)
+        wait_until(partial(has_begun, times), "the step predicts", TIMEOUT_S)
         kill(workspace, child)
         child.wait(10)
 
