@@ -16,8 +16,19 @@ from tests.emulators.pool import Pool
 from tests.emulators.vertex_server import VertexServer
 from tests.integration.orchestrator_contract import compile_probes
 from tests.made_once import made_once
+from trainer_daemon.adapters.ledger import database
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.config import MlflowSettings
+from trainer_daemon.probing import Probe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """A busy machine is no failure: what gives up after seconds in this process gives up after minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "BUSY_TIMEOUT_S", 240)
+        patch.setitem(Probe.__init__.__kwdefaults__ or {}, "deadline_s", 240.0)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +44,7 @@ def compiled_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _compile_pipelines(folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=250)
+    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=600)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +54,9 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _make_database(folder: Path) -> None:
-    registry = MlflowRegistry(MlflowSettings(tracking_uri=f"sqlite:///{folder}/mlflow.db"), log=structlog.get_logger())
+    registry = MlflowRegistry(
+        MlflowSettings(tracking_uri=f"sqlite:///{folder}/mlflow.db", call_timeout_s=600.0), log=structlog.get_logger()
+    )
     registry.champion("nobody")
     registry.close()
 

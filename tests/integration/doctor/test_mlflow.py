@@ -25,7 +25,7 @@ AUTHOR = Path(__file__).parents[1] / "registry_author.py"
 
 def checked(uri: str, *models: str, past: AliasPast | None = None) -> list[Check]:
     """What comes out."""
-    settings = MlflowSettings.model_construct(tracking_uri=uri, call_timeout_s=60.0)
+    settings = MlflowSettings.model_construct(tracking_uri=uri, call_timeout_s=600.0)
     known = Past(aliases=lambda _: past or AliasPast(), clock=lambda: NOW)
     with ExitStack() as resources:
         return list(examine(registry_probes(settings, models, known, resources)))
@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Pa
     """MLflow's database, in which the model `churn` has a version, and `other` has nothing."""
     path = Path(shutil.copy(mlflow_database, tmp_path_factory.mktemp("mlflow")))
     request = json.dumps([f"sqlite:///{path}", "register", {"model": "churn", "run_id": "", "tags": {}}])
-    done = subprocess.run([sys.executable, AUTHOR], input=request + "\n", capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, AUTHOR], input=request + "\n", capture_output=True, text=True, check=True, timeout=600)
     assert json.loads(done.stdout) == {"result": "1"}
     return path
 
