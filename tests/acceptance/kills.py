@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from tests.acceptance.harness import Workspace, pause, wait_until
-from tests.acceptance.registry_view import look_at
+from tests.acceptance.registry_view import RegistryView
 
 PATIENCE_S = 900.0
 _BEHIND = 4
@@ -96,13 +96,13 @@ def kill_daemon(workspace: Workspace) -> None:
     workspace.children[-1].wait(240)
 
 
-def require_exactly_once(workspace: Workspace, months: Sequence[str], mlflow_uri: str, executed: Sequence[str]) -> None:
+def require_exactly_once(workspace: Workspace, months: Sequence[str], registry: RegistryView, executed: Sequence[str]) -> None:
     """One run per drop, also where it was executed, one version per run, one champion, no bug met, no process left.
 
     Args:
         workspace: Its daemon was stopped.
         months: Of the drops.
-        mlflow_uri: Where versions are.
+        registry: What is in MLflow now.
         executed: Names of the runs that the orchestrator had, one per attempt.
     """
     status = workspace.status()
@@ -111,7 +111,7 @@ def require_exactly_once(workspace: Workspace, months: Sequence[str], mlflow_uri
     assert {run["state"] for run in runs} <= DECIDED
     attempts = [f"{run['name'].rpartition('-')[0]}-{number}" for run in runs for number in range(1, run["attempt"] + 1)]
     assert Counter(executed) == Counter(attempts)
-    registry, keys = look_at(mlflow_uri), Counter(run["key"] for run in runs)
+    keys = Counter(run["key"] for run in runs)
     assert Counter(tags["trainer.run_key"] for tags in registry.versions.values()) == keys
     assert Counter(registry.run_keys) == keys
     assert {run["model_version"] for run in runs} == set(registry.versions)

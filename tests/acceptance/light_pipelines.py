@@ -1,7 +1,7 @@
 """Pipelines that train nothing; `python -m tests.acceptance.light_pipelines OUT` compiles them.
 
-`obeying` does what its drop says. `registering` leaves what a training leaves in MLflow - run, evaluation, version - by a few
-requests, without importing MLflow.
+`obeying` does what its drop says. `registering` leaves what a training leaves in MLflow - run, evaluation, schema, version -
+by a few requests, without importing MLflow.
 """
 
 import sys
@@ -76,8 +76,9 @@ def register(
         champion = {"version": champion_version, "metrics": {"log_loss": 0.6, "roc_auc": 0.8}} if champion_version else None
         document = {"format": 1, "run_key": run_key, "attempt": attempt, "holdout": {"rows": 200}}
         document |= {"candidate": {"metrics": metrics}, "champion": champion}
-        place = info["artifact_uri"].removeprefix("mlflow-artifacts:/").lstrip("/")
-        ask("PUT", f"mlflow-artifacts/artifacts/{place}/evaluation.json", json.dumps(document).encode())
+        place = "mlflow-artifacts/artifacts/" + info["artifact_uri"].removeprefix("mlflow-artifacts:/").lstrip("/")
+        ask("PUT", f"{place}/evaluation.json", json.dumps(document).encode())
+        ask("PUT", f"{place}/schema.json", b'{"columns": {"a": "numeric"}}')
         ask("POST", "mlflow/registered-models/create", {"name": model})
         names = urllib.parse.quote(f"name = '{model}' and tags.`trainer.run_key` = '{run_key}'")
         if not ask("GET", f"mlflow/model-versions/search?filter={names}").get("model_versions"):

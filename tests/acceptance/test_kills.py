@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import wait_until
 from tests.acceptance.kills import PATIENCE_S, Part, Storm, kill_children, kill_daemon, require_exactly_once
+from tests.acceptance.registry_view import look_at
 from tests.acceptance.test_overload import runs_of
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
@@ -21,10 +22,10 @@ MONTHS = [f"{2020 + number // 12}-{number % 12 + 1:02}" for number in range(30)]
 SEED = 7
 
 
-@pytest.fixture
-def mlflow_server(tmp_path: Path, furniture: Path) -> Iterator[MlflowServer]:
-    """A real one."""
-    server = MlflowServer(tmp_path, furniture / "mlflow.db")
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, furniture: Path) -> Iterator[MlflowServer]:
+    """A real one, with a model for each storm."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), furniture / "mlflow.db")
     server.start()
     yield server
     server.kill()
@@ -61,7 +62,7 @@ def test_kills_on_one_machine(light_workspace: MakeWorkspace, mlflow_server: Mlf
     workspace.children[-1].send_signal(signal.SIGTERM)
     assert workspace.children[-1].wait(240) == 0
     executed = [path.parent.name for path in (workspace.root / "var" / "runs").glob("*/request.json")]
-    require_exactly_once(workspace, MONTHS, mlflow_server.uri, executed)
+    require_exactly_once(workspace, MONTHS, look_at(mlflow_server.uri), executed)
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_kills_beside_servers(
         f'[orchestrator]\nkind = "kubeflow"\nhost = "{kfp_server.host}"\nimage = "trainer:1"\nrequest_timeout_s = 10',
         "look_interval_s = 0.3",
     ]
-    bucket = {"bucket": f"gs://{google_cloud.bucket}/in", "subscription": google_cloud.subscription}
-    workspace = light_workspace("registering", top="\n".join(sections), attempts_max=50, listing_interval_s=5.0, **bucket)
+    model = {"name": "leads", "bucket": f"gs://{google_cloud.bucket}/in", "subscription": google_cloud.subscription}
+    workspace = light_workspace("registering", top="\n".join(sections), attempts_max=50, listing_interval_s=5.0, **model)
     parts = {
         "daemon": Part(kill=lambda: kill_daemon(workspace), start=workspace.start),
         "kfp": Part(kill=kfp_server.kill, start=kfp_server.start),
@@ -111,4 +112,5 @@ def test_kills_beside_servers(
     wait_until(lambda: google_cloud.counts()["backlog"] == 0, "everything is acknowledged", PATIENCE_S)
     workspace.children[-1].send_signal(signal.SIGTERM)
     assert workspace.children[-1].wait(240) == 0
-    require_exactly_once(workspace, MONTHS, mlflow_server.uri, [run["display_name"] for run in runs_of(kfp_server)])
+    executed = [run["display_name"] for run in runs_of(kfp_server)]
+    require_exactly_once(workspace, MONTHS, look_at(mlflow_server.uri, "leads"), executed)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,23 @@ from trainer_daemon.demo_data import monthly_drop
 TIMEOUT_S = 600
 
 
-def command(workspace: Workspace, dataset: Path, *options: str) -> list[str | Path]:
-    """The command line; JSON on standard output."""
-    return [TOOL, "predict", "--config", workspace.config, "--dataset", dataset, "--json", *options]
+def arguments(dataset: Path, *options: str) -> tuple[str, ...]:
+    """Of the command but for its configuration; JSON on standard output."""
+    return ("predict", "--dataset", os.fspath(dataset), "--json", *options)
+
+
+def begun(workspace: Workspace, dataset: Path, *options: str) -> "subprocess.Popen[bytes]":
+    """Call it as a process of its own, to be killed."""
+    name, *others = arguments(dataset, *options)
+    with (workspace.root / "predict.log").open("wb") as log:
+        return subprocess.Popen(
+            [TOOL, name, "--config", workspace.config, *others], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
 
 def predict(workspace: Workspace, dataset: Path, *options: str) -> dict[str, Any]:
     """Call it and wait for the answer."""
-    done = subprocess.run(
-        command(workspace, dataset, *options),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = workspace.ask(*arguments(dataset, *options))
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -51,10 +55,9 @@ def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_serve
     require_neither_to_disturb_the_other(workspace)
     daemon.terminate()
     assert daemon.wait(240) == 0
-    for kill in (kill_command, kill_everything):
-        require_one_run_and_one_file_after_a_kill(workspace, kill)
-    require_refusal_in_one_sentence(workspace)
+    require_one_run_and_one_file_after_kills(workspace)
     require_one_run_on_kubeflow(workspace, kfp_server)
+    require_refusal_in_one_sentence(workspace, kfp_server)
 
 
 def a_data_set(workspace: Workspace, rows: int, *, seed: int) -> Path:
@@ -64,31 +67,38 @@ def a_data_set(workspace: Workspace, rows: int, *, seed: int) -> Path:
     return path
 
 
-def kill_command(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
-    """Only the command dies; the run goes on without it."""
-    del workspace
-    child.kill()
-
-
 def kill_everything(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
     """The machine dies."""
     child.kill()
     workspace.kill_tree()
 
 
-def require_one_run_and_one_file_after_a_kill(
-    workspace: Workspace, kill: Callable[[Workspace, "subprocess.Popen[bytes]"], None]
-) -> None:
-    """The repetition follows the run, or begins it again under its name; a third call only finds the predictions."""
+def kill_command(workspace: Workspace, child: "subprocess.Popen[bytes]") -> None:
+    """Only the command dies; the run goes on without it."""
+    del workspace
+    child.kill()
+
+
+def require_one_run_and_one_file_after_kills(workspace: Workspace) -> None:
+    """A repetition begins the run again under its name, or follows it if it goes on; another call only finds the predictions."""
     rows, before, files = 20_000, set(predict_runs(workspace)), written(workspace)
-    dataset = a_data_set(workspace, rows, seed=len(kill.__name__))
-    with (workspace.root / "predict.log").open("wb") as log:
-        child = subprocess.Popen(command(workspace, dataset), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    wait_until(lambda: any("predicting " in _log(run) for run in new_runs(workspace, before)), "the step predicts", TIMEOUT_S)
-    kill(workspace, child)
-    child.wait(240)
+    dataset = a_data_set(workspace, rows, seed=4)
+
+    def has_begun(times: int) -> bool:
+        return times_begun() == times
+
+    def times_begun() -> int:
+        return sum(len(re.findall(r"predicting \S+ …", _log(run))) for run in new_runs(workspace, before))
+
+    for times, kill in enumerate((kill_everything, kill_command), 1):
+        child = begun(workspace, dataset)
+        wait_until(partial(has_begun, times), "the step predicts", TIMEOUT_S)
+        kill(workspace, child)
+        child.wait(240)
 
     answer = predict(workspace, dataset)
+    assert answer["adopted"] or answer["existed"], "the run did not go on without the command"
+    assert times_begun() == 2
     out = Path(answer["predictions"].removeprefix("file://"))
     assert answer["rows"] == pq.read_metadata(out).num_rows == rows
     assert [run.name for run in new_runs(workspace, before)] == [answer["run"]]
@@ -126,31 +136,6 @@ def require_neither_to_disturb_the_other(workspace: Workspace) -> None:
     assert not [line for line in workspace.events() if "predict" in json.dumps(line).replace(str(workspace.root), "")]
 
 
-def require_refusal_in_one_sentence(workspace: Workspace) -> None:
-    """Exit code 1; the columns are named, nothing is written, and the second call starts nothing."""
-    before = predict_runs(workspace), written(workspace)
-    dataset = workspace.root / "other.csv"
-    dataset.write_text("Tenure,Price\n1,2\n3,4\n")
-    said = []
-    for _ in range(2):
-        done = subprocess.run(
-            command(workspace, dataset, "--version", "1"),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        assert (done.returncode, done.stdout) == (1, "")
-        said.append(done.stderr.splitlines()[-1])
-    assert said[0] == said[1]
-    assert said[0].startswith(
-        "error: the data cannot be predicted: the columns do not fit version 1 of churn: 'MonthlyCharges', "
-    )
-    assert len(predict_runs(workspace)) == len(before[0]) + 1
-    assert written(workspace) == before[1]
-
-
 def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> None:
     """After a killed call and a lost reply: it is found by its name on the server, whose create was answered to nobody."""
     keys = {"kind": "kubeflow", "host": kfp_server.host, "image": "trainer:1", "look_interval_s": 0.3}
@@ -158,10 +143,7 @@ def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> 
     workspace.config.write_text(workspace.config.read_text() + section)
     dataset, out = a_data_set(workspace, 2000, seed=6), workspace.root / "out"
     kfp_server.lose_replies("POST /runs", times=1)
-    with (workspace.root / "predict.log").open("wb") as log:
-        child = subprocess.Popen(
-            command(workspace, dataset, "--out", f"{out}/"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+    child = begun(workspace, dataset, "--out", f"{out}/")
     wait_until(lambda: kfp_server.request_counts()["POST /runs"], "the run is created", TIMEOUT_S)
     child.kill()
     child.wait(240)
@@ -169,3 +151,21 @@ def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> 
     assert answer["rows"] == 2000
     assert kfp_server.request_counts()["POST /runs"] == 1
     assert [path.as_uri() for path in out.iterdir()] == [answer["predictions"]]
+
+
+def require_refusal_in_one_sentence(workspace: Workspace, kfp_server: KfpServer) -> None:
+    """Exit code 1; the columns are named, nothing is written, and the second call starts nothing."""
+    runs, out = kfp_server.request_counts()["POST /runs"], workspace.root / "refused"
+    dataset = workspace.root / "other.csv"
+    dataset.write_text("Tenure,Price\n1,2\n3,4\n")
+    said = []
+    for _ in range(2):
+        done = workspace.ask(*arguments(dataset, "--version", "1", "--out", f"{out}/"))
+        assert (done.returncode, done.stdout) == (1, "")
+        said.append(done.stderr.splitlines()[-1])
+    assert said[0] == said[1]
+    assert said[0].startswith(
+        "error: the data cannot be predicted: the columns do not fit version 1 of churn: 'MonthlyCharges', "
+    )
+    assert kfp_server.request_counts()["POST /runs"] == runs + 1
+    assert not out.exists() or not list(out.iterdir())

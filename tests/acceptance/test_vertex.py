@@ -119,7 +119,7 @@ def require_predictions(workspace: Workspace) -> str:
     """By the champion, a row each; returns the name of the run."""
     dataset, out = workspace.root / "customers.csv", workspace.root / "scores.csv"
     dataset.write_text(monthly_drop(drift=0.5, seed=5, rows=50))
-    done = workspace.call("predict", "--dataset", str(dataset), "--out", str(out), "--json", timeout_s=PATIENCE_S)
+    done = workspace.ask("predict", "--dataset", str(dataset), "--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
     predicted = json.loads(done.stdout)
     assert (predicted["version"], predicted["rows"], len(out.read_text().splitlines())) == ("1", 50, 51)
