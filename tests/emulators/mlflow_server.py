@@ -40,18 +40,27 @@ class MlflowServer:
 
     def launch(self) -> None:
         """Start it; when it answers is not waited for."""
-        arguments = ["--host", HOST, "--port", str(self.port), "--workers", "1"]
-        arguments += ["--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db"]
-        arguments += ["--artifacts-destination", str(self._folder / "artifacts")]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {
+            **os.environ,
+            "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{self._folder}/mlflow.db",
+            "_MLFLOW_SERVER_REGISTRY_STORE": f"sqlite:///{self._folder}/mlflow.db",
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(self._folder / "artifacts"),
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+            "_MLFLOW_SGI_NAME": "uvicorn",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+        # what `mlflow server` becomes the parent of; the parent would import all of MLflow for itself
+        command = [sys.executable, "-m", "uvicorn", "--host", HOST, "--port", str(self.port), "mlflow.server.fastapi_app:app"]
         with (self._folder / "mlflow.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *arguments],
+                command,
                 cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def kill(self) -> None:
-        """SIGKILL for it and its worker, as a machine that dies."""
+        """SIGKILL for it and whatever it started, as a machine that dies."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(_STOP_S)
