@@ -10,6 +10,9 @@ PYTEST := $(BIN)/python -m pytest
 # a grammar that takes four seconds to load wherever jsonschema is imported, as by kfp; it would check IRIs, which nothing here has
 SLOW_IMPORTS := --no-emit-package rfc3987-syntax --no-emit-package lark
 
+# half of the files: compiled when somebody imports them
+SELDOM_IMPORTED := /tests?/|/(vertexai|agentplatform|databricks|matplotlib|fontTools|mypyc?)/|/google/(cloud/aiplatform|genai)
+
 HISTORIES ?= 1000
 SEED ?= 1
 FIRST ?= 0
@@ -29,7 +32,8 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 	@echo "setting up $(VENV) (about half a minute, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode --link-mode=copy requirements-dev.lock requirements-uv.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --link-mode=copy requirements-dev.lock requirements-uv.lock
+	@$(BIN)/python -m compileall -q -j 0 -x '$(SELDOM_IMPORTED)' $(VENV)/lib >/dev/null || true  # a file that is for another Python is nobody's loss
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --link-mode=copy --editable .
 	@touch $@
 

@@ -92,7 +92,7 @@ def lead(folder: RunFolder, lock: int) -> None:
     """
     folder.record_pid(os.getpid())
     os.chdir(folder.path)
-    server = fork_step_server(folder.mark, folder.compiled(), not_for_steps=(lock,))
+    server = fork_step_server(folder.mark, not_for_steps=(lock,))
     log = RunLog(folder.log)
     runner.redirect_output(log)
     signal.signal(signal.SIGTERM, partial(_stop, log))
