@@ -32,12 +32,10 @@ def pause(seconds: float) -> None:
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S, *, every_s: float = 0.05) -> Any:  # noqa: ANN401 - whatever the condition returns
     """Poll until the condition holds and return its value; fail with `what` after the time."""
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
         pause(every_s)
-    message = f"not within {timeout_s:g} s: {what}"
-    raise AssertionError(message)
+    return value
 
 
 @dataclass
@@ -152,7 +150,7 @@ class Workspace:
             except ProcessLookupError:
                 continue
         for child in self.children:
-            child.wait(10)
+            child.wait(PATIENCE_S)
 
 
 def _mentions(process: psutil.Process, root: str) -> bool:

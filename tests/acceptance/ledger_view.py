@@ -74,7 +74,7 @@ class LedgerView:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody can write within it."""
-        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as database:
+        with closing(sqlite3.connect(self._path, timeout=240, isolation_level=None)) as database:
             database.execute("begin immediate")
             try:
                 yield
@@ -85,7 +85,7 @@ class LedgerView:
         return int(self._rows(query)[0][0])
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=240)) as database:
             return list(database.execute(query))
 
 

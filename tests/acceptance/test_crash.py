@@ -16,7 +16,7 @@ MONTHS = [f"2025-{month:02}" for month in range(1, 11)]
 def kill_daemon(workspace: Workspace) -> None:
     """Only the daemon dies; the run under way goes on without it."""
     workspace.children[-1].kill()
-    workspace.children[-1].wait(10)
+    workspace.children[-1].wait(240)
 
 
 def decided(workspace: Workspace) -> int:
@@ -30,7 +30,7 @@ def has_begun(workspace: Workspace, steps: int) -> bool:
     return sum(log.read_text().count("Executing task ") for log in logs) >= steps
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_drop_has_one_run_one_version_and_there_is_one_champion(workspace: Workspace) -> None:
     """However often, and whenever, the daemon or everything of it is killed, by turns."""
     moments, kills = random.Random(1), [kill_daemon, Workspace.kill_tree] * 2
@@ -40,12 +40,12 @@ def test_every_drop_has_one_run_one_version_and_there_is_one_champion(workspace:
     for number, kill in enumerate(kills):
         workspace.start()
         # kills are spread over the work, each in the middle of a run, wherever that is by then
-        wait_until(partial(has_begun, workspace, 4 * len(MONTHS) * number // len(kills) + 1), "work goes on", 240)
+        wait_until(partial(has_begun, workspace, 4 * len(MONTHS) * number // len(kills) + 1), "work goes on", 600)
         pause(moments.uniform(0.0, 3.0))
         kill(workspace)
         hits += decided(workspace) < len(MONTHS)
     assert hits > len(kills) // 2, "most kills came too late to hit anything"
-    assert workspace.run_until_idle(500) == 0
+    assert workspace.run_until_idle(900) == 0
 
     status = workspace.status()
     assert [run["period"] for run in status["runs"]] == MONTHS

@@ -1,7 +1,6 @@
 """The disk of the ledger, or of the runs, is full: said in one line, nothing is lost, and it goes on when there is room."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -37,12 +36,11 @@ def make_disk() -> Iterator[MakeDisk]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave no byte; returns the file that took them."""
+    """Leave no byte, nor what somebody has freed since the last time; returns the file that took them."""
     ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+    with ballast.open("ab", buffering=0) as file, suppress(OSError):
         while file.write(os.urandom(4096)):
             pass
-    assert shutil.disk_usage(disk).free == 0
     return ballast
 
 
@@ -67,7 +65,9 @@ def require_full_ledger_to_be_outlived(workspace: Workspace, disk: Path) -> None
     wait_until(lambda: decided(workspace) == 1, "the first drop is decided on", PATIENCE_S)
     ballast = fill(disk)
     workspace.drop("churn_data_2025_02.csv", "a,Churn\nplain,2\n")
-    wait_until(lambda: put_off(workspace, "ledger: database or disk is full; make room"), "the daemon says so", PATIENCE_S)
+    wait_until(
+        lambda: fill(disk) and put_off(workspace, "ledger: database or disk is full; make room"), "the daemon says so", PATIENCE_S
+    )
     ballast.unlink()
     wait_until(lambda: decided(workspace) == 2, "the second drop is decided on", PATIENCE_S)
 
@@ -80,7 +80,7 @@ def require_full_disk_of_runs_to_be_outlived(workspace: Workspace, disk: Path) -
     assert failed["severity"] == "WARNING"
     assert "No space left on device" in failed["reason"]
     ballast = fill(disk)
-    wait_until(lambda: put_off(workspace, "cannot start run"), "no run is started", PATIENCE_S)
+    wait_until(lambda: fill(disk) and put_off(workspace, "cannot start run"), "no run is started", PATIENCE_S)
     workspace.drop("churn_data_2025_05.csv", "a,Churn\nplain,1\n")
     ballast.unlink()
     (disk / "half").unlink()

@@ -27,7 +27,7 @@ def upload_march(cloud: GoogleCloud, *, seed: int) -> int:
     return cloud.upload(MARCH, monthly_drop(drift=0.0, seed=seed))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_upload_becomes_exactly_one_run_and_a_champion(make_workspace: MakeWorkspace, google_cloud: GoogleCloud) -> None:
     """By notifications alone; a corrected upload supersedes the run under way, the same bytes again start nothing."""
     workspace = on_google(make_workspace, google_cloud)
@@ -43,7 +43,7 @@ def test_upload_becomes_exactly_one_run_and_a_champion(make_workspace: MakeWorks
     wait_until(lambda: workspace.logged("event_duplicated"), "the same bytes are known")
     wait_until(lambda: google_cloud.counts()["backlog"] == 0, "everything is acknowledged")
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(60) == 0
+    assert daemon.wait(240) == 0
 
     drops = [f"gs://{google_cloud.bucket}/{MARCH}#{generation}" for generation in (older, newer)]
     assert [(run["state"], run["drops"]) for run in workspace.status()["runs"]] == [
@@ -58,7 +58,7 @@ def test_upload_becomes_exactly_one_run_and_a_champion(make_workspace: MakeWorks
     assert (registry.aliases["champion"], len(registry.versions)) == ("1", 1)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_drop_whose_notification_is_lost_is_found_by_the_listing(
     make_workspace: MakeWorkspace, make_google_cloud: MakeGoogleCloud
 ) -> None:
@@ -72,11 +72,11 @@ def test_drop_whose_notification_is_lost_is_found_by_the_listing(
     assert recorded["source"] == "listing"
     (missed,) = wait_until(lambda: workspace.logged("drop_missed_by_notification"), "its notification is overdue")
     assert missed["drop"] == f"gs://{cloud.bucket}/{MARCH}#{generation}"
-    wait_until(lambda: len(workspace.logged("stream_opened")) == 2, "the stream is opened anew")
+    wait_until(lambda: len(workspace.logged("stream_opened")) >= 2, "the stream is opened anew")
     assert len(workspace.logged("stream_restarted")) == 1
     wait_until(lambda: workspace.logged("candidate_rejected"), "it is run all the same")
     daemon.terminate()
-    assert daemon.wait(60) == 0
+    assert daemon.wait(240) == 0
 
 
 def test_missing_subscription_stops_the_start_with_the_command_that_makes_it(
@@ -104,5 +104,5 @@ def test_laptop_without_google_does_not_pay_for_its_libraries(module: str) -> No
     """Neither in memory nor in time to start."""
     libraries = ("google.cloud.", "google.api", "google.auth", "grpc")
     code = f"import {module}, sys; print(sorted(name for name in sys.modules if name.startswith({libraries})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "[]"

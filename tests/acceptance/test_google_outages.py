@@ -48,10 +48,10 @@ def stop(workspace: Workspace) -> None:
     daemon = workspace.children[-1]
     assert daemon.poll() is None
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(60) == 0
+    assert daemon.wait(240) == 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_drops_are_found_while_the_service_says_nothing_or_is_unavailable(
     make_workspace: MakeWorkspace, cloud: GoogleCloud
 ) -> None:
@@ -69,13 +69,15 @@ def require_service_that_is_unavailable_to_be_asked_seldom(workspace: Workspace,
     assert wait_until_decided(workspace, uploaded(cloud, 2)) == "listing"
     while time.monotonic() - began < OUTAGE_S:
         pause(0.1)
-    assert 3 <= cloud.pubsub.refused() <= ATTEMPTS_MAX
+    wait_until(lambda: cloud.pubsub.refused() >= 3, "it is asked again")
+    # every eight seconds at most from then on, and a busy machine takes longer to get here
+    assert cloud.pubsub.refused() <= ATTEMPTS_MAX + (time.monotonic() - began - OUTAGE_S) / 4
     told = workspace.logged("stream_interrupted")
     assert len(told) <= cloud.pubsub.refused()
     assert [line["failures"] for line in told] == list(range(1, len(told) + 1))
     assert {line["severity"] for line in told} == {"WARNING"}
     cloud.pubsub.end_outages()
-    wait_until(lambda: len(workspace.logged("stream_opened")) == opened + 1, "the stream opens again")
+    wait_until(lambda: len(workspace.logged("stream_opened")) > opened, "the stream opens again")
     wait_until(lambda: cloud.counts()["backlog"] == 0, "what waited is acknowledged")
 
 
@@ -87,7 +89,7 @@ def test_subscription_that_is_deleted_meanwhile_is_an_error_and_goes_on_when_it_
     cloud.unsubscribe()
     wait_until(lambda: workspace.logged("stream_refused"), "the deletion is told")
     cloud.subscribe()
-    wait_until(lambda: len(workspace.logged("stream_opened")) == 2, "the stream opens again")
+    wait_until(lambda: len(workspace.logged("stream_opened")) >= 2, "the stream opens again")
     assert wait_until_decided(workspace, uploaded(cloud, 1)) == "pubsub"
     deleted = len(workspace.logged("stream_refused"))
     cloud.pubsub.refuse("PERMISSION_DENIED", service="Subscriber")

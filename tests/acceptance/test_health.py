@@ -1,7 +1,7 @@
 """What the real process answers over HTTP about its own health."""
 
 import json
-import socket
+from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
 
@@ -9,25 +9,20 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import MakeWorkspace
-from tests.acceptance.harness import Workspace, wait_until
+from tests.acceptance.harness import PATIENCE_S, Workspace, wait_until
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
+from tests.emulators.processes import free_address
 from trainer_daemon.demo_data import monthly_drop
 
 MEMORY_MIB_MAX = 200
-
-
-def free_address() -> str:
-    """An address nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+BUSY_S = 30.0
 
 
 def ask(address: str, path: str) -> tuple[int, dict[str, Any]]:
     """Status and document of a page; (0, {}) while nobody answers."""
     host, _, port = address.rpartition(":")
-    connection = HTTPConnection(host, int(port), timeout=60)
+    connection = HTTPConnection(host, int(port), timeout=PATIENCE_S)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -52,7 +47,7 @@ def has_status(address: str, path: str, status: int) -> dict[str, Any]:
 def scraped(address: str) -> dict[str, float]:
     """Every sample of the daemon's own metrics, by its name with its labels."""
     host, _, port = address.rpartition(":")
-    connection = HTTPConnection(host, int(port), timeout=60)
+    connection = HTTPConnection(host, int(port), timeout=PATIENCE_S)
     try:
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
@@ -63,10 +58,14 @@ def scraped(address: str) -> dict[str, float]:
 
 
 def ended(workspace: Workspace) -> bool:
-    """End the workspace's daemon; whether it went as it should."""
+    """End the workspace's daemon; whether it went as it should, within ten seconds and what a busy machine may add."""
     daemon = workspace.children[-1]
     daemon.terminate()
-    return daemon.wait(60) == 0
+    code = daemon.wait(PATIENCE_S)
+    draining, stopped = (
+        datetime.fromisoformat(workspace.logged(event)[-1]["time"]) for event in ("daemon_draining", "daemon_stopped")
+    )
+    return code == 0 and (stopped - draining).total_seconds() < 10 + BUSY_S
 
 
 def test_services_that_are_elsewhere_are_asked(
@@ -111,7 +110,7 @@ def require_alive_and_ready(address: str, pid: int) -> None:
     assert psutil.Process(pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_what_the_ledger_knows_is_scraped_after_a_restart_as_before(make_workspace: MakeWorkspace) -> None:
     """Drops, runs, decisions, the champion; calls are counted since the start; and whether the daemon is alive and ready."""
     address = free_address()

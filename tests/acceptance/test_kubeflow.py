@@ -31,7 +31,7 @@ def on_kubeflow(make_workspace: MakeWorkspace, server: KfpServer, **orchestrator
     return make_workspace(top=top, training={"estimator": "logistic_regression"})
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_monthly_drops_become_runs_decisions_and_a_champion(
     make_workspace: MakeWorkspace, kfp_server: KfpServer, tmp_path: Path
 ) -> None:
@@ -53,7 +53,7 @@ def test_monthly_drops_become_runs_decisions_and_a_champion(
     workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
     wait_until(lambda: workspace.logged("run_submitted")[1:], "the corrected drop's run is submitted", PATIENCE_S)
     daemon.kill()
-    daemon.wait(10)
+    daemon.wait(240)
     require_superseded_run_to_be_archived(workspace, kfp_server)
 
     workspace.drop("churn_data_2025_05.csv", monthly_drop(drift=0.5, seed=1))

@@ -49,7 +49,7 @@ def _limit_addresses(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_AS, (ADDRESSES_BYTES, ADDRESSES_BYTES))
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_step_that_runs_out_of_memory_dies_alone(light_workspace: MakeWorkspace, limit: Limit) -> None:
     """The next drop is trained as if nothing had been."""
     workspace = light_workspace(attempts_max=1)

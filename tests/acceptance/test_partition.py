@@ -15,10 +15,11 @@ import pytest
 
 from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import Workspace, pause, wait_until
-from tests.acceptance.test_health import ask, ended, free_address
+from tests.acceptance.test_health import ask, ended
 from tests.emulators.gcs import GcsServer
 from tests.emulators.kfp_server import KfpServer
 from tests.emulators.mlflow_server import MlflowServer
+from tests.emulators.processes import free_address
 
 PARTITION_S = float(os.environ.get("TEST_PARTITION_S", "15"))
 PATIENCE_S = 300.0
@@ -85,7 +86,7 @@ def upload(month: int) -> None:
 
 def runs_of(kfp: KfpServer) -> dict[str, str]:
     """The ids of the server's runs, by name; of two runs of one name the second."""
-    with urllib.request.urlopen(f"{kfp.host}/apis/v2beta1/runs?page_size=100", timeout=30) as answer:  # noqa: S310 - our own address
+    with urllib.request.urlopen(f"{kfp.host}/apis/v2beta1/runs?page_size=100", timeout=240) as answer:  # noqa: S310 - our own address
         runs = json.loads(answer.read()).get("runs", [])
     assert len({run["display_name"] for run in runs}) == len(runs), "two runs of one name"
     return {run["display_name"]: run["run_id"] for run in runs}
@@ -94,7 +95,12 @@ def runs_of(kfp: KfpServer) -> dict[str, str]:
 def submitted(workspace: Workspace, kfp: KfpServer, number: int) -> str:
     """The id of the nth run, which has been submitted once."""
     told = wait_until(
-        lambda: [*workspace.logged("run_submitted"), *workspace.logged("run_adopted")][number - 1 :],
+        lambda: [
+            line
+            for name in ("run_submitted", "run_adopted")
+            for line in workspace.logged(name)
+            if f"2025-{number:02}" in line["run"]
+        ],
         "the run is there",
         PATIENCE_S,
     )

@@ -14,7 +14,7 @@ from tests.acceptance.harness import TOOL, Workspace, wait_until
 from tests.emulators.kfp_server import KfpServer
 from trainer_daemon.demo_data import monthly_drop
 
-TIMEOUT_S = 200
+TIMEOUT_S = 600
 
 
 def command(workspace: Workspace, dataset: Path, *options: str) -> list[str | Path]:
@@ -42,7 +42,7 @@ def predict_runs(workspace: Workspace) -> list[Path]:
     return sorted((workspace.root / "var" / "runs").glob("churn-predict-*"))
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_server: KfpServer) -> None:
     """Beside a daemon at work, killed in the middle, on Kubeflow without a reply; data that does not fit is refused."""
     workspace.drop("churn_data_2025_01.csv", monthly_drop(drift=0.0, seed=1))
@@ -50,7 +50,7 @@ def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_serve
     wait_until(lambda: workspace.logged("candidate_promoted"), "there is a champion, version 1", TIMEOUT_S)
     require_neither_to_disturb_the_other(workspace)
     daemon.terminate()
-    assert daemon.wait(60) == 0
+    assert daemon.wait(240) == 0
     for kill in (kill_command, kill_everything):
         require_one_run_and_one_file_after_a_kill(workspace, kill)
     require_refusal_in_one_sentence(workspace)
@@ -86,7 +86,7 @@ def require_one_run_and_one_file_after_a_kill(
         child = subprocess.Popen(command(workspace, dataset), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     wait_until(lambda: any("predicting " in _log(run) for run in new_runs(workspace, before)), "the step predicts", TIMEOUT_S)
     kill(workspace, child)
-    child.wait(10)
+    child.wait(240)
 
     answer = predict(workspace, dataset)
     out = Path(answer["predictions"].removeprefix("file://"))
@@ -164,7 +164,7 @@ def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> 
         )
     wait_until(lambda: kfp_server.request_counts()["POST /runs"], "the run is created", TIMEOUT_S)
     child.kill()
-    child.wait(10)
+    child.wait(240)
     answer = predict(workspace, dataset, "--out", f"{out}/")
     assert answer["rows"] == 2000
     assert kfp_server.request_counts()["POST /runs"] == 1

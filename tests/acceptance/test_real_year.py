@@ -94,13 +94,13 @@ def decided(workspace: Workspace) -> Year:
     return Year(workspace=workspace, registry=registry, periods=periods, decisions=decisions)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_year_of_real_customers_is_decided_on_evidence(make_workspace: MakeWorkspace, shared_data: Path) -> None:
     """With `confidence = 0.9` each decision is explained, spoilt months are refused, and what is stored answers other rules."""
     workspace = make_workspace(training={"estimator": "logistic_regression"}, promotion=OWN_RULES)
     for period, text in drops_of(shared_data / "ibm_telco_customer_churn.csv"):
         workspace.drop(f"churn_data_{period.replace('-', '_')}.csv", text)
-    assert workspace.run_until_idle(500) == 0
+    assert workspace.run_until_idle(1200) == 0
     year = decided(workspace)
     require_every_decision_explained(year)
     require_spoilt_months_refused(year)

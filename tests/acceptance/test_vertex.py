@@ -54,7 +54,7 @@ def make_rival_champion(workspace: Workspace) -> None:
     subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_S, cwd=workspace.root.parent)
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_drop_becomes_a_champion_although_a_reply_is_lost_the_daemon_is_killed_and_the_alias_is_moved(
     make_workspace: MakeWorkspace, vertex_server: VertexServer
 ) -> None:
@@ -66,7 +66,7 @@ def test_drop_becomes_a_champion_although_a_reply_is_lost_the_daemon_is_killed_a
     daemon = workspace.start()
     name = require_operator_to_cancel_a_run_and_ask_for_it_again(workspace, vertex_server)
     daemon.kill()
-    daemon.wait(10)
+    daemon.wait(240)
     vertex_server.execute(at_once=2)
     wait_until(lambda: job(vertex_server, name)["state"] == "PIPELINE_STATE_SUCCEEDED", "the training ends", PATIENCE_S)
     make_rival_champion(workspace)

@@ -84,7 +84,7 @@ class GoogleCloud:
 
         publisher = pubsub_v1.PublisherClient()
         for sent in [publisher.publish(TOPIC, data, **attributes) for attributes, data in messages]:
-            sent.result(timeout=60)
+            sent.result(timeout=240)
         publisher.stop()
         publisher.transport.close()
 

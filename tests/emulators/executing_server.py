@@ -13,7 +13,7 @@ from tests.emulators.certificates import Certificates
 from tests.emulators.kfp.executors import Executors
 from tests.emulators.processes import ServerProcess
 
-_CONTROL_S = 30.0
+_CONTROL_S = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ class ExecutingServer:
         self._ask("fail", route=route, kind="refuse", status=status, times=times, seconds=seconds, headers=headers)
 
     def delay(self, route: str, delay_s: float, *, times: int | None = None) -> None:
-        """Do what is asked late, whether or not the client still waits, nor the test."""
+        """Do what is asked late, or when faults are ended, whether or not the client still waits, nor the test."""
         self.is_reusable = False
         self._ask("fail", route=route, kind="delay", delay_s=delay_s, times=times)
 

@@ -17,7 +17,7 @@ from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
 from tests.emulators.vertex_server import VertexServer
 from tests.made_once import made_once
-from trainer_daemon.adapters.ledger import Ledger
+from trainer_daemon.adapters.ledger import Ledger, postgres
 
 if TYPE_CHECKING:
     from google.cloud import pubsub_v1, storage
@@ -54,7 +54,10 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One PostgreSQL server for the whole session; take a database of your own, cause no outage."""
-    with closing(PostgresServer(tmp_path_factory.mktemp("postgres"))) as server:
+    with closing(PostgresServer(tmp_path_factory.mktemp("postgres"))) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "CALL_S", 600.0)  # in this process a busy machine is no failure
+        for name in postgres._SETTINGS:
+            patch.setitem(postgres._SETTINGS, name, "240s")
         server.start()
         yield server
 

@@ -59,6 +59,10 @@ class Gate:
             except OSError:
                 return
             with self._lock:
+                if self._listener is not listener:  # it fell meanwhile
+                    client.close()
+                    server.close()
+                    return
                 self._open |= {client, server}
             threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
 

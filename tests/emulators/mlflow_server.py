@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.acceptance.harness import wait_until
 from tests.emulators.processes import HOST, free_port
 
-_START_S, _STOP_S = 240.0, 20.0
+_START_S, _STOP_S = 240.0, 240.0
 
 
 class MlflowServer:
@@ -70,7 +70,7 @@ class MlflowServer:
         assert self._process is not None
         assert self._process.poll() is None, (self._folder / "mlflow.log").read_text()[-2000:]
         try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as reply:  # noqa: S310 - our own address
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=30) as reply:  # noqa: S310 - our own address
                 return bool(reply.status == 200)
         except OSError:
             return False

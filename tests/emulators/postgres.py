@@ -61,7 +61,7 @@ def _compile_locale(folder: Path) -> bool:
         f"LC_COLLATE\norder_start forward\n{order}\nUNDEFINED\norder_end\nEND LC_COLLATE\n"
     )
     command: list[str | Path] = [compiler, "--no-archive", "-c", "-f", charmap, "-i", source, folder / _LOCALE]
-    subprocess.run(command, check=False, capture_output=True, timeout=60)  # it complains of what the locale leaves out
+    subprocess.run(command, check=False, capture_output=True, timeout=240)  # it complains of what the locale leaves out
     return (folder / _LOCALE / "LC_COLLATE").is_file()
 
 
@@ -96,7 +96,7 @@ class PostgresServer:
         locale = ("--encoding=UTF8", "--locale=C.UTF-8", *([f"--lc-collate={_LOCALE}"] if self.sorts_backwards else []))
         environment = {"LC_ALL": "", "LC_CTYPE": "C.UTF-8", "LOCPATH": str(self._folder)}
         initdb = _as_somebody(_binaries() / "initdb", "--pgdata", data, *account, *locale, "--no-sync")
-        subprocess.run(initdb, check=True, capture_output=True, timeout=120, env={**os.environ, **environment})
+        subprocess.run(initdb, check=True, capture_output=True, timeout=240, env={**os.environ, **environment})
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         listen = ("-h", HOST, "-p", str(self.port), "-k", self._folder)
         command = _as_somebody(_binaries() / "postgres", "-D", data, *listen, *settings)
@@ -105,7 +105,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it and wait until it answers questions: it listens before it has recovered."""
         self._process.start()
-        wait_until(self._answers, "PostgreSQL answers", 30)
+        wait_until(self._answers, "PostgreSQL answers")
 
     def kill(self) -> None:
         """SIGKILL, every process of it, as a machine that dies."""
@@ -114,7 +114,7 @@ class PostgresServer:
         for child in family:
             try:
                 child.kill()
-                child.wait(10)
+                child.wait(240)
             except psutil.NoSuchProcess:
                 pass
 
@@ -151,7 +151,7 @@ class PostgresServer:
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
         """A connection of our own, beside those of the ledger."""
         return psycopg.connect(
-            host=HOST, port=self.port, user=OWNER, password=PASSWORD, dbname=database, autocommit=True, connect_timeout=5
+            host=HOST, port=self.port, user=OWNER, password=PASSWORD, dbname=database, autocommit=True, connect_timeout=60
         )
 
     def _answers(self) -> bool:

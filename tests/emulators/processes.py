@@ -12,22 +12,33 @@ from tests.acceptance.harness import wait_until
 
 HOST = "127.0.0.1"
 _ROOT = Path(__file__).resolve().parents[2]
-# below the ports of outgoing connections: one of those could take the port of a server that is down for a moment
-_PORTS = range(15_000, 32_000)
-_START_S, _STOP_S = 90.0, 5.0
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# below the ports of outgoing connections: one of those could take the port of a server that is down for a moment;
+# none is another worker's, which would start a server on it at the same time
+_PORTS = range(15_000 + _WORKER % 16, 32_000, 16)
+_given: set[int] = set()
+_START_S, _STOP_S, _REAP_S = 240.0, 5.0, 240.0
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that nobody listens on, and that is given to nobody else by this process and those beside it."""
     while True:
         port = random.choice(_PORTS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+        _given.add(port)
         return port
+
+
+def free_address() -> str:
+    """Host and such a port."""
+    return f"{HOST}:{free_port()}"
 
 
 class ServerProcess:
@@ -72,7 +83,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """SIGKILL, as a machine that dies."""
-        self._end(signal.SIGKILL)
+        self._end(signal.SIGKILL, _REAP_S)
 
     def interrupt(self) -> None:
         """End it by SIGINT, as one that waits for its clients at SIGTERM; by force when it takes longer than a few seconds."""
@@ -84,14 +95,14 @@ class ServerProcess:
 
     def _stop(self, number: signal.Signals) -> None:
         try:
-            self._end(number)
+            self._end(number, _STOP_S)
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, number: signal.Signals, within_s: float) -> None:
         if self._child is not None:
             self._child.send_signal(number)
-            self._child.wait(_STOP_S)
+            self._child.wait(within_s)
             self._child = None
 
     def _accepts(self) -> bool:
@@ -99,7 +110,7 @@ class ServerProcess:
         code = self._child.poll()
         assert code is None, f"{self._command[0]} ended with {code}:\n{self._log.read_text()[-2000:]}"
         try:
-            socket.create_connection((HOST, self._port), timeout=1.0).close()
+            socket.create_connection((HOST, self._port), timeout=10.0).close()
         except OSError:
             return False
         return True

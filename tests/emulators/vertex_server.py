@@ -11,7 +11,7 @@ from tests.emulators.processes import HOST, ServerProcess, free_port
 
 PROJECT, LOCATION = "demo-project", "europe-west1"
 JOBS = f"/projects/{PROJECT}/locations/{LOCATION}/pipelineJobs"
-_CALL_S = 30.0
+_CALL_S = 240.0
 CREATE, LIST, GET = f"POST {JOBS}", f"GET {JOBS}", f"GET {JOBS}/*"
 
 

@@ -15,6 +15,17 @@ from tests.emulators.pool import Pool
 from tests.emulators.vertex_server import VertexServer
 from tests.integration.orchestrator_contract import compile_probes
 from tests.made_once import made_once
+from trainer_daemon.adapters.ledger import database
+from trainer_daemon.probing import Probe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """A busy machine is no failure: what gives up after seconds in this process gives up after minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "BUSY_TIMEOUT_S", 240)
+        patch.setitem(Probe.__init__.__kwdefaults__ or {}, "deadline_s", 240.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,9 @@ def probe(out: str, action: str, seconds: float, word: str, items: list, table: 
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(0.05)
+    if action == "wait":
+        while not Path(f"{out}.go").exists():
+            time.sleep(0.05)
     return word
 
 

@@ -92,7 +92,7 @@ class Receiver:
 
     def hang(self, _handler: BaseHTTPRequestHandler) -> None:
         """Does not answer before it is released."""
-        self.released.wait(60)
+        self.released.wait(900)
 
     def trickle_headers(self, handler: BaseHTTPRequestHandler) -> None:
         """Answers for ever, a byte at a time, so that no time-out of a socket ends it."""

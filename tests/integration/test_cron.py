@@ -20,7 +20,7 @@ from trainer_daemon.policy.crontab import schedule_event
 SUNDAY_NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TODAY, TOMORROW = SUNDAY_NOON.replace(hour=2), SUNDAY_NOON.replace(day=2, hour=2)
 DAILY = CronSchedule(text="0 3 * * *", timezone="Europe/Berlin")
-DEADLINE_S = 20.0
+DEADLINE_S = 240.0
 Ticks = Callable[[], datetime]
 Start = Callable[..., CronSource]
 
@@ -94,17 +94,18 @@ def started(lines: LogCapture) -> Iterator[Start]:
 
 def test_fire_is_reported_when_its_time_comes(started: Start) -> None:
     """The source sleeps until the very fire, far longer than the test waits if it slept to the next regular look."""
-    begin = time.monotonic()
-    fires = Fires()
+    fires, begun = Fires(), list[float]()
 
-    def running_clock() -> datetime:
-        return TOMORROW - timedelta(seconds=0.3) + timedelta(seconds=time.monotonic() - begin)
+    def clock() -> datetime:
+        """Runs from when the fire that was missed has been caught up, however long the start took until then."""
+        if fires.times and not begun:
+            begun.append(time.monotonic())
+        return TOMORROW - timedelta(seconds=0.3) + timedelta(seconds=time.monotonic() - begun[0] if begun else 0.0)
 
-    started(DAILY, fires, running_clock, look_s=3600.0)
-    assert fires.times == [TODAY]
+    started(DAILY, fires, clock, look_s=3600.0)
     wait_for(lambda: len(fires.times) == 2)
     assert fires.times == [TODAY, TOMORROW]
-    assert time.monotonic() - begin >= 0.3
+    assert time.monotonic() - begun[0] >= 0.3
 
 
 def test_last_missed_fire_is_caught_up_before_start_returns(started: Start) -> None:
@@ -214,7 +215,7 @@ def test_close_of_a_source_that_never_started_is_no_error() -> None:
 def test_scheduler_is_not_imported_with_the_configuration() -> None:
     """Reading and checking schedules costs no import of APScheduler."""
     code = "import sys; import trainer_daemon.config, trainer_daemon.policy.crontab; print('apscheduler' in sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert shown.stdout.strip() == "False"
 
 

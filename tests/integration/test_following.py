@@ -22,7 +22,7 @@ from trainer_daemon.policy.observations import Champion, Observation
 from trainer_daemon.reconciler import Model, Reconciler
 from trainer_daemon.telemetry.logging import configure_logging
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 class Silent(FakeOrchestrator):

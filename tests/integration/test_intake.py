@@ -45,7 +45,7 @@ class World:
     def __init__(self, remote: storage.Bucket, client: storage.Client, ledger: Ledger) -> None:
         self.remote, self.ledger = remote, ledger
         self.bucket = StorageBucket(place_of(f"gs://{remote.name}", "churn_data_{period}.csv"), client, page=2)
-        self.announcements = Announcements(timedelta(seconds=15), self.clock)
+        self.announcements = Announcements(timedelta(seconds=600), self.clock)
         self.log = structlog.testing.CapturingLogger()
         self.missed: list[datetime] = []
         self.ahead = timedelta(0)
@@ -164,7 +164,7 @@ def test_drop_that_no_notification_told_of_is_missed(world: World) -> None:
     first, second = (world.ledger.newest_drops(MODEL, 2))[::-1]
     assert world.logged("drop_missed_by_notification") == []
     world.announcements.announce(f"drop:{MODEL}:{first.ref}")
-    world.ahead = timedelta(seconds=60)
+    world.ahead = timedelta(seconds=3600)
     for _ in range(2):
         intake.list_bucket(Source.LISTING)
     (missed,) = world.logged("drop_missed_by_notification")
@@ -183,7 +183,7 @@ def test_drop_whose_notification_went_to_another_daemon_is_not_missed(world: Wor
     assert world.ledger.record([replace(event, source=Source.PUBSUB)], world.clock()) == [False]
     world.upload("2025_02")
     intake.list_bucket(Source.LISTING)
-    world.ahead = timedelta(seconds=60)
+    world.ahead = timedelta(seconds=3600)
     intake.list_bucket(Source.LISTING)
     (missed,) = world.logged("drop_missed_by_notification")
     assert missed["drop"].partition("#")[0].endswith("churn_data_2025_02.csv")

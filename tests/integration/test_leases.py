@@ -11,18 +11,30 @@ from sqlalchemy import event, text
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event, a_policy
 from tests.fakes import FakeOrchestrator, FakeRegistry
+from trainer_daemon import leases
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.clock import define_clock
 from trainer_daemon.adapters.ledger.history import Holding, open_history
 from trainer_daemon.errors import LeaseLostError, TemporaryError
 from trainer_daemon.fenced import FencedOrchestrator, FencedRegistry
 from trainer_daemon.leases import Leases, Tenure
-from trainer_daemon.policy.leases import LEASE_S, MARGIN_S, Lease
+from trainer_daemon.policy import leases as durations
+from trainer_daemon.policy.leases import Lease
 from trainer_daemon.policy.plan import propose
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import RunRequest
 
 OTHER = "another model"
+LEASE_S, MARGIN_S = 1000.0, 300.0
+"""The database's clock goes on meanwhile: no test takes so long on any machine."""
+
+
+@pytest.fixture(autouse=True)
+def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the tests believe."""
+    monkeypatch.setattr(leases, "LEASE_S", LEASE_S)
+    monkeypatch.setattr(durations, "LEASE_S", LEASE_S)
+    monkeypatch.setattr(durations, "MARGIN_S", MARGIN_S)
 
 
 @pytest.fixture

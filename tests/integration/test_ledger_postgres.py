@@ -76,17 +76,18 @@ def test_server_that_does_not_answer_is_given_up(
     postgres_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packets vanish, and nobody says so; when they come through again, so do the next calls."""
-    monkeypatch.setattr(postgres, "CALL_S", 1.0)
     with closing(Proxy(postgres_server.port)) as proxy:
         url = postgres_server.url(database(postgres_url), port=proxy.port)
         with Ledger(url) as ledger:
             ledger.record([a_drop_event()], NOW)
+            monkeypatch.setattr(postgres, "CALL_S", 1.0)
             proxy.cut()
             with pytest.raises(TemporaryError):
                 ledger.record([a_drop_event(a_drop("2025-05"))], NOW)
             with pytest.raises(TemporaryError):
                 ledger.next_pending(MODEL)
             proxy.mend()
+            monkeypatch.undo()
             assert ledger.next_pending(MODEL) == a_drop_event()
 
 
@@ -115,13 +116,15 @@ def test_transaction_that_the_database_gave_up_is_repeated(
         assert connection.execute(text("SELECT last_value FROM tries")).scalar() == REPEATS_MAX + 1
 
 
-def test_writer_that_stops_in_the_middle_holds_nobody_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writer_that_stops_in_the_middle_holds_nobody_up(postgres_url: str) -> None:
     """The server ends its transaction; what it would have written is not there."""
-    monkeypatch.setitem(postgres._SETTINGS, "idle_in_transaction_session_timeout", "500ms")
     with Ledger(postgres_url) as stopped, Ledger(postgres_url) as other:
         connection = stopped._engine.connect()
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        limit = "idle_in_transaction_session_timeout"
+        assert connection.execute(text(f"SELECT setting FROM pg_settings WHERE name = '{limit}'")).scalar() == "240000"  # noqa: S608
+        connection.execute(text(f"SET {limit} = '500ms'"))
         began = time.monotonic()
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         assert other.record([a_drop_event()], NOW) == [True]
         assert time.monotonic() - began > 0.2
         connection.invalidate()
@@ -196,5 +199,5 @@ def test_daemon_on_sqlite_does_not_load_the_driver(tmp_path: Path) -> None:
         "import sys; import trainer_daemon.bootstrap as b; "
         f"b.Ledger('sqlite:///{tmp_path}/l.db').close(); print('psycopg' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "False"

@@ -157,7 +157,7 @@ def server_registry(server_uri: str) -> Iterator[MlflowRegistry]:
 
 
 def _open_registry(uri: str) -> Iterator[MlflowRegistry]:
-    registry = MlflowRegistry(MlflowSettings(tracking_uri=uri), log=_log, idle_s=60)
+    registry = MlflowRegistry(MlflowSettings(tracking_uri=uri, call_timeout_s=600.0), log=_log, idle_s=60)
     registry.champion("nobody")
     yield registry
     registry.close()

@@ -50,7 +50,7 @@ def author(uri: str, author_process: "subprocess.Popen[str]") -> MlflowAuthor:
 @pytest.fixture(scope="module")
 def registries(uri: str) -> Iterator[tuple[MlflowRegistry, MlflowRegistry]]:
     """As two daemons have them."""
-    settings = MlflowSettings.model_construct(tracking_uri=uri, call_timeout_s=60.0)
+    settings = MlflowSettings.model_construct(tracking_uri=uri, call_timeout_s=600.0)
     log = structlog.wrap_logger(structlog.PrintLogger(), processors=[structlog.testing.LogCapture()]).bind()
     made = (MlflowRegistry(settings, log=log, idle_s=60.0), MlflowRegistry(settings, log=log, idle_s=60.0))
     yield made
@@ -71,7 +71,7 @@ class Together:
     def promote(self, model: str, version: str, *, expected: str) -> str:
         """Wait for the other one."""
         if self._moments:
-            self._moments.pop().wait(timeout=120)
+            self._moments.pop().wait(timeout=600)
         return self._registry.promote(model, version, expected=expected)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any call

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OpenPage = Callable[..., Any]
 WIDTHS = (360, 1280)
+PATIENCE_MS = 240_000
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def browser() -> Iterator["Browser"]:
 
     with sync_playwright() as playwright:
         arguments = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
-        chromium = playwright.chromium.launch(executable_path=program, args=arguments)
+        chromium = playwright.chromium.launch(executable_path=program, args=arguments, timeout=PATIENCE_MS)
         yield chromium
         chromium.close()
 
@@ -43,6 +44,7 @@ def opened(browser: "Browser", tmp_path: Path) -> OpenPage:
         context = browser.new_context(**window)
         seen: list[str] = []
         try:
+            context.set_default_timeout(PATIENCE_MS)
             page = context.new_page()
             page.on("console", lambda message: seen.append(message.text))
             page.on("request", lambda request: seen.append(request.url))

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.builders import MODEL, NOW, a_drop, a_drop_event
+from tests.emulators.processes import free_address
 from tests.integration.ledger_story import Storyteller, a_whole_past
 from tests.integration.manifests.tools import tool
 from tests.integration.status_story import CUT_OFF, HOSTILE, a_night
-from tests.integration.test_web import ask, free_address
+from tests.integration.test_web import ask
 from trainer_daemon.adapters.ledger import Change
 from trainer_daemon.adapters.ledger.history import History, open_history
 from trainer_daemon.commands.opening import Session
@@ -351,7 +352,7 @@ def test_page_that_takes_long_holds_up_no_health(tmp_path: Path) -> None:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             begun.release()
-            go_on.wait(60)
+            go_on.wait(240)
             self.at_once -= 1
             return Page(html="late", status=HTTPStatus.OK, refresh_s=None)
 
@@ -360,12 +361,12 @@ def test_page_that_takes_long_holds_up_no_health(tmp_path: Path) -> None:
         readers = [threading.Thread(target=ask, args=(site.address, "/")) for _ in range(3)]
         for reader in readers:
             reader.start()
-        assert begun.acquire(timeout=60)
+        assert begun.acquire(timeout=240)
         assert ask(site.address, "/livez")[0].status == HTTPStatus.OK
         assert ask(site.address, "/metrics")[0].status == HTTPStatus.OK
         go_on.set()
         for reader in readers:
-            reader.join(60)
+            reader.join(240)
     assert slow.most_at_once == 1
 
 
@@ -384,7 +385,7 @@ def test_command_line_for_the_log_selects_one_run(night: Site) -> None:
         "Traceback (most recent call last):",
         "42",
     ]
-    done = subprocess.run([jq, *arguments[1:]], input="\n".join(lines), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([jq, *arguments[1:]], input="\n".join(lines), capture_output=True, text=True, timeout=240, check=True)
     assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == [
         "event_recorded",
         "run_queued",

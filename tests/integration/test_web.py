@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from starlette.applications import Starlette
 
+from tests.emulators.processes import free_address
 from trainer_daemon.errors import PermanentError
 from trainer_daemon.loop import Loop, Rest
 from trainer_daemon.telemetry.logging import quiet_log
@@ -21,14 +22,7 @@ from trainer_daemon.telemetry.vitals import Vitals
 from trainer_daemon.web.app import make_app
 from trainer_daemon.web.server import served
 
-TIMEOUT_S = 60.0
-
-
-def free_address() -> str:
-    """An address nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+TIMEOUT_S = 240.0
 
 
 def ask(address: str, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[HTTPResponse, str]:

@@ -31,9 +31,9 @@ def first_pause_s(error: TemporaryError) -> float:
 
     loop = Loop("test", fail, log)
     loop.start()
-    assert log.written.wait(30)
+    assert log.written.wait(240)
     loop.stop()
-    assert loop.join(30)
+    assert loop.join(240)
     (line,) = log.lines
     assert (line["event"], line["failures"]) == ("reconcile_deferred", 1)
     return float(line["retry_in_s"])

@@ -36,8 +36,8 @@ class Held:
 
 
 def eventually(look: Callable[[], bool]) -> bool:
-    """Whether something comes true within half a minute."""
-    deadline = time.monotonic() + 30
+    """Whether something comes true within minutes."""
+    deadline = time.monotonic() + 240
     while not look() and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     return look()
@@ -59,13 +59,13 @@ def test_waiting_for_a_person_counts_as_idle(wait: Wait, *, idle: bool) -> None:
     model = ModelLoop(reconciler, tenure, pause_s=lambda _: 60.0, clock=lambda: NOW, log=structlog.get_logger())
     model.loop.start()
     try:
-        assert reconciler.looked.wait(30)
+        assert reconciler.looked.wait(240)
         resting = model.loop
         assert eventually(lambda: resting.idle or (not idle and resting._resting is not None))
         assert resting.idle is idle
     finally:
         model.loop.stop()
-        assert model.loop.join(30)
+        assert model.loop.join(240)
 
 
 def test_backoff_is_looked_at_again_soon_when_the_clock_is_set_back() -> None:
@@ -82,4 +82,4 @@ def test_backoff_is_looked_at_again_soon_when_the_clock_is_set_back() -> None:
         assert resting._resting.seconds == BACKOFF_LOOK_S
     finally:
         model.loop.stop()
-        assert model.loop.join(30)
+        assert model.loop.join(240)

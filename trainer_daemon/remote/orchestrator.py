@@ -110,14 +110,15 @@ class RemoteOrchestrator(Generic[Run]):
         Raises:
             TemporaryError: They do not end in time; they have been told to.
         """
-        deadline = time.monotonic() + self._habits.ending_s
-        while living := self._service.living(name):
-            for run in living:
-                if not run.is_ending:
-                    self._service.end(run)
-            if time.monotonic() > deadline or self._closed.wait(_ENDING_LOOK_S):
-                msg = f"run {name} was told to end on {self._service.title} and is still {living[0].state}"
-                raise TemporaryError(msg)
+        living = self._tell_to_end(name)
+        deadline = time.monotonic() + self._habits.ending_s  # after it was told: there is one more look, however long that took
+        while living and not self._closed.wait(_ENDING_LOOK_S):
+            living = self._tell_to_end(name)
+            if time.monotonic() > deadline:
+                break
+        if living:
+            msg = f"run {name} was told to end on {self._service.title} and is still {living[0].state}"
+            raise TemporaryError(msg)
         self._watch.find(name)
 
     def close(self) -> None:
@@ -128,6 +129,14 @@ class RemoteOrchestrator(Generic[Run]):
     def _expect(self, name: str, timeout_s: float) -> None:
         """A run is about to be started that may take so long."""
         self._timeouts_s[name] = timeout_s
+
+    def _tell_to_end(self, name: str) -> Sequence[Run]:
+        """Those of the name that are not over, as they were before."""
+        living = self._service.living(name)
+        for run in living:
+            if not run.is_ending:
+                self._service.end(run)
+        return living
 
     def _observation(self, name: str, run: Run | None) -> Observation:
         if run is None:

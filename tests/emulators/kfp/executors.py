@@ -18,7 +18,7 @@ from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work
 from trainer_daemon.adapters.local.standby import Standby
 
 _ROOT = Path(__file__).resolve().parents[3]
-_END_S = 10.0
+_END_S = 240.0
 _IDLE_S = 30.0
 _LOOK_AGAIN_S = 0.01
 

@@ -1,5 +1,6 @@
 """What goes wrong on purpose: refusals, slowness, lost replies, for some requests or some time."""
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,11 +46,15 @@ class Faults:
 
     Args:
         now: The clock.
+
+    Attributes:
+        ended: Is set when everything is made well, and then is another one.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._rules: list[_Rule] = []
+        self.ended = asyncio.Event()
 
     def add(self, route: str, fault: Fault, *, times: float = math.inf, seconds: float = math.inf) -> None:
         """Let requests go wrong; of several faults that fit a request, the first one that was added counts.
@@ -63,8 +68,10 @@ class Faults:
         self._rules.append(_Rule(route=route, fault=fault, times=times, until=self._now() + seconds))
 
     def end(self) -> None:
-        """From now on all goes well."""
+        """From now on all goes well; what was delayed until now is done."""
         self._rules.clear()
+        self.ended.set()
+        self.ended = asyncio.Event()
 
     def take(self, method: str, path: str) -> Fault | None:
         """What happens to this request; it counts."""

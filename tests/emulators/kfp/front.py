@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -107,10 +108,15 @@ class Front:
             case Kind.DELAY:
                 assert found is not None
                 complete = await _received(scope, receive)
-                await asyncio.sleep(found.delay_s)
+                await self._delay(found.delay_s)
                 await self._pass(scope, complete, send)
             case None:
                 await self._pass(scope, receive, send)
+
+    async def _delay(self, seconds: float) -> None:
+        """Let so much time pass, unless all faults are ended before."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._faults.ended.wait(), seconds)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_call = scope["path"].startswith(self._prefix)

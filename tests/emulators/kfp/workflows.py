@@ -16,7 +16,7 @@ from trainer_daemon.policy.observations import Phase
 
 TERMINAL = frozenset({"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"})
 _TERMINABLE = frozenset({"PENDING", "RUNNING", "PAUSED"})
-_PATIENCE_S = 8.0
+_PATIENCE_S = 60.0
 _AT_ONCE = 2
 
 

@@ -74,7 +74,7 @@ def test_rollback_from_the_command_line_to_the_alias_and_back(call: Call, mlflow
     assert "ann has asked to roll back from version 2 to version 1; the daemon acts on it." in call("explain", "2").out
 
     done = subprocess.run(
-        [sys.executable, "-m", "trainer_daemon", "run", "--until-idle"], capture_output=True, text=True, check=False, timeout=200
+        [sys.executable, "-m", "trainer_daemon", "run", "--until-idle"], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines() if "champion_rolled_back" in line]

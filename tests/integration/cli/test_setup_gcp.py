@@ -66,7 +66,7 @@ class Cloud:
     def run(self, script: str, refuse: str = "") -> subprocess.CompletedProcess[str]:
         """Run a script with it."""
         environment = {"PATH": f"{self.folder}:{os.defpath}", "FAKE_GCLOUD": str(self.state), "REFUSE": refuse}
-        return subprocess.run([BASH], input=script, capture_output=True, text=True, check=False, env=environment, timeout=200)
+        return subprocess.run([BASH], input=script, capture_output=True, text=True, check=False, env=environment, timeout=600)
 
     def calls(self, *, after: int = 0) -> list[list[str]]:
         """The words of every call."""
@@ -103,7 +103,7 @@ def script_for(call: Call, folder: Path, *models: Mapping[str, str], options: tu
     write(folder, *models)
     answer = call("setup-gcp", "--print", *options)
     assert (answer.code, answer.err) == (0, "")
-    checked = subprocess.run([BASH, "-n"], input=answer.out, capture_output=True, text=True, check=False, timeout=60)
+    checked = subprocess.run([BASH, "-n"], input=answer.out, capture_output=True, text=True, check=False, timeout=240)
     assert (checked.returncode, checked.stderr) == (0, "")
     return answer.out
 
@@ -290,7 +290,12 @@ def test_script_is_clean_for_shellcheck(call: Call, folder: Path) -> None:
     """As whoever runs it would want it to be."""
     script = script_for(call, folder, a_model(), options=("--location", "EU"))
     done = subprocess.run(
-        [Path(sys.executable).with_name("shellcheck"), "-"], input=script, capture_output=True, text=True, check=False, timeout=60
+        [Path(sys.executable).with_name("shellcheck"), "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
     )
     assert (done.stdout, done.returncode) == ("", 0)
 

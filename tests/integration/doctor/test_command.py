@@ -128,7 +128,7 @@ def test_wrong_configuration_is_told_as_by_every_command(call: Call, folder: Pat
 @pytest.mark.usefixtures("folder")
 def test_hello_is_run_when_it_is_asked_for(call: Call) -> None:
     """On the configured orchestrator, to its end."""
-    answer = call("doctor", "--run-hello", "--timeout", "200", "--json")
+    answer = call("doctor", "--run-hello", "--timeout", "600", "--json")
     (hello,) = [check for check in json.loads(answer.out)["checks"] if check["name"] == "hello"]
     assert (answer.code, hello["status"]) == (0, "ok")
     assert re.match(r"run doctor-hello-[0-9-]+ succeeded after ", hello["found"])
@@ -193,6 +193,6 @@ def test_doctor_imports_nothing_heavy() -> None:
     """What is heavy is tried in child processes, as the daemon uses it."""
     code = "import sys, atexit\natexit.register(lambda: print(sorted(sys.modules), file=sys.stderr))\n"
     code += "from trainer_daemon.cli import main\nmain(['doctor'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     imported = set(re.findall(r"'([\w.]+)'", done.stderr)) - NAMESPACES
     assert {name.partition(".")[0] for name in imported}.isdisjoint(HEAVY)

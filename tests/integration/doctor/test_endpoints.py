@@ -28,7 +28,7 @@ def receiver() -> Iterator[Receiver]:
 def settings_in(folder: Path, url: str) -> Settings:
     """With one endpoint."""
     (folder / "secret").write_text(SECRET)
-    endpoint = {"name": "ops", "url": url, "secret_file": "secret", "timeout_s": 2.0}
+    endpoint = {"name": "ops", "url": url, "secret_file": "secret", "timeout_s": 60.0}
     table = {"ledger": "sqlite:///ledger.db", "models": [{"name": "churn", "bucket": "drops"}], "notifications": [endpoint]}
     return check_settings(table, {}, folder=folder)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def checked(uri: str, *models: str, past: AliasPast | None = None) -> list[Check]:
     """What comes out."""
-    settings = MlflowSettings.model_construct(tracking_uri=uri, call_timeout_s=60.0)
+    settings = MlflowSettings.model_construct(tracking_uri=uri, call_timeout_s=600.0)
     known = Past(aliases=lambda _: past or AliasPast(), clock=lambda: NOW)
     with ExitStack() as resources:
         return list(examine(registry_probes(settings, models, known, resources)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import kfp
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
-ANSWER_S = 60
+ANSWER_S = 240
 MakeLab = Callable[..., "Lab"]
 
 

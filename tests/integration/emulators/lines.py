@@ -10,7 +10,7 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import ReceivedMessage
 
-from tests.acceptance.harness import wait_until
+from tests.acceptance.harness import PATIENCE_S, wait_until
 from tests.emulators.pubsub_server import PubSubServer
 
 PROJECT = "demo-project"
@@ -37,9 +37,9 @@ class Line:
         identifier: str = self.publisher.publish(self.topic, data, **attributes).result(timeout=100)
         return identifier
 
-    def pull(self, number: int = 1, within_s: float = 10.0) -> list[ReceivedMessage]:
+    def pull(self, number: int = 1, within_s: float = PATIENCE_S) -> list[ReceivedMessage]:
         """Lease so many messages."""
-        got: list[ReceivedMessage] = []
+        got: list[ReceivedMessage] = []  # each call is patient: what is answered to nobody is leased all the same
 
         def enough() -> bool:
             got.extend(self._pull(number - len(got)))
@@ -67,9 +67,9 @@ class Line:
 
     def wait_until_settled(self) -> None:
         """Wait until everything is acknowledged."""
-        wait_until(lambda: self.counts()["backlog"] == 0, "everything is acknowledged", 20)
+        wait_until(lambda: self.counts()["backlog"] == 0, "everything is acknowledged")
 
-    def _pull(self, number: int, wait_s: float = 1.0) -> list[ReceivedMessage]:
+    def _pull(self, number: int, wait_s: float = PATIENCE_S) -> list[ReceivedMessage]:
         try:
             answer = self.subscriber.pull(subscription=self.subscription, max_messages=number, timeout=wait_s, retry=None)
         except DeadlineExceeded:
@@ -78,12 +78,15 @@ class Line:
 
 
 def open_line(publisher: PublisherClient, subscriber: SubscriberClient, server: PubSubServer, **options: Any) -> Line:  # noqa: ANN401 - any field
-    """Create a subscription, and its topic unless one is named; options are fields of the subscription."""
+    """Create a subscription, and its topic unless one is named; options are fields of the subscription.
+
+    Leases last until the end of a test on any machine, unless it says otherwise.
+    """
     topic = options.pop("topic", "")
     if not topic:
         topic = publisher.create_topic(name=a_name("topics")).name
     subscription = a_name("subscriptions")
-    subscriber.create_subscription(request={"name": subscription, "topic": topic, **options})
+    subscriber.create_subscription(request={"name": subscription, "topic": topic, "ack_deadline_seconds": 600, **options})
     return Line(publisher=publisher, subscriber=subscriber, server=server, topic=topic, subscription=subscription)
 
 

@@ -53,4 +53,4 @@ def streaming(
     stream = (client or line.subscriber).subscribe(line.subscription, callback, flow_control=FlowControl(**limits))
     yield
     stream.cancel()
-    stream.result(timeout=60)
+    stream.result(timeout=240)

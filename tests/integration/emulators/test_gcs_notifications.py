@@ -34,7 +34,7 @@ def bucket(google_cloud: GoogleCloud) -> Iterator[Bucket]:
 
 def take(line: Line, number: int = 1) -> list[PubsubMessage]:
     """Receive and acknowledge; sorted, because notifications have no order."""
-    received = line.pull(number, within_s=30)
+    received = line.pull(number)
     line.ack(received)
     return sorted((each.message for each in received), key=_place)
 
@@ -109,7 +109,7 @@ def test_dropped_notification_leaves_the_object(make_google_cloud: MakeGoogleClo
     """What only a listing can find."""
     cloud = make_google_cloud(drop=1.0)
     cloud.upload(NAME, DATA)
-    wait_until(lambda: cloud.counts()["dropped"] == 1, "the notification is dropped", 20)
+    wait_until(lambda: cloud.counts()["dropped"] == 1, "the notification is dropped")
     assert cloud.counts()["backlog"] == 0
     with closing(Client()) as client:
         assert [blob.name for blob in client.list_blobs(cloud.bucket)] == [NAME]

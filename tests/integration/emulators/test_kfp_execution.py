@@ -7,7 +7,7 @@ from tests.acceptance.harness import wait_until
 from tests.emulators.kfp_server import KfpServer
 from tests.integration.emulators.kfp_lab import ANSWER_S, Lab
 
-SLEEP_S = 120.0
+SLEEP_S = 600.0
 
 
 @pytest.fixture

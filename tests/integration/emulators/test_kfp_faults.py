@@ -107,7 +107,7 @@ def test_a_cut_connection_leaves_nothing_behind(held: Lab) -> None:
 
 def test_a_slow_create_is_done_although_nobody_waits_for_it(held: Lab) -> None:
     """A client that gives up has a run all the same."""
-    held.server.delay("POST /runs", 2.0, times=1)
+    held.server.delay("POST /runs", FOR_EVER_S, times=1)
     body = {"display_name": "a-run", "pipeline_spec": None}
     body["pipeline_version_reference"] = dict(zip(("pipeline_id", "pipeline_version_id"), held.upload(), strict=True))  # type: ignore[assignment]
     body["runtime_config"] = {"parameters": {"out": "x"}}  # type: ignore[assignment]
@@ -115,6 +115,8 @@ def test_a_slow_create_is_done_although_nobody_waits_for_it(held: Lab) -> None:
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         held.client._run_api.run_service_create_run(run=body, _request_timeout=(10, 0.2))
 
+    assert held.client.list_runs().runs is None
+    held.server.end_faults()
     wait_until(lambda: held.client.list_runs().runs, "the run is there", ANSWER_S)
 
 

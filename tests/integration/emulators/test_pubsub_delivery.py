@@ -8,6 +8,8 @@ from google.cloud.pubsub_v1 import PublisherClient
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1.types import DeadLetterPolicy, RetryPolicy
 
+from tests.emulators.pubsub import wire
+from tests.emulators.pubsub.settings import backoff_s
 from tests.integration.emulators.conftest import MakeLine
 from tests.integration.emulators.lines import Line, a_name
 
@@ -36,45 +38,48 @@ def test_message_without_data_and_attributes_is_refused(line: Line) -> None:
 
 def test_pull_waits_for_a_message(line: Line) -> None:
     """The call returns with the message, not empty before it."""
-    started = time.monotonic()
-    Timer(0.7, line.publish, (b"late",)).start()
-    received = line.subscriber.pull(subscription=line.subscription, max_messages=1, timeout=10, retry=None).received_messages
+    started, late = time.monotonic(), Timer(0.7, line.publish, (b"late",))
+    late.start()
+    received = line.subscriber.pull(subscription=line.subscription, max_messages=1, timeout=240, retry=None).received_messages
     assert [each.message.data for each in received] == [b"late"]
-    assert 0.5 < time.monotonic() - started < 5
+    assert time.monotonic() - started > 0.5
+    late.join()
 
 
-def test_leased_message_comes_again_after_the_subscriptions_deadline(line: Line) -> None:
-    """Ten seconds are the shortest deadline there is."""
+def test_leased_message_comes_again_after_the_subscriptions_deadline(make_line: MakeLine) -> None:
+    """Ten seconds are the shortest deadline there is, and the default."""
+    line = make_line(ack_deadline_seconds=0)
     line.publish(b"data")
-    line.pull()
     started = time.monotonic()
-    assert line.is_empty(for_s=8)
     line.pull()
-    assert 9 < time.monotonic() - started < 15
+    line.pull()
+    assert 10 <= time.monotonic() - started < 60
 
 
 def test_lease_ends_when_the_subscriber_says(line: Line) -> None:
     """A deadline can be changed to any number of seconds."""
     line.publish(b"data")
-    line.hold(line.pull(), seconds=2)
-    assert line.is_empty(for_s=1.5)
-    assert line.pull(within_s=5)
+    received = line.pull()
+    started = time.monotonic()
+    line.hold(received, seconds=2)
+    assert line.pull()
+    assert 2 <= time.monotonic() - started < 60
 
 
 def test_extended_lease_is_honoured(line: Line) -> None:
     """The last word counts."""
     line.publish(b"data")
     received = line.pull()
-    line.hold(received, seconds=1)
-    line.hold(received, seconds=60)
-    assert line.is_empty(for_s=2)
+    line.hold(received, seconds=8)
+    line.hold(received, seconds=600)
+    assert line.is_empty(for_s=8.5)
 
 
 def test_message_that_is_given_back_comes_again_at_once(line: Line) -> None:
     """A deadline of 0 is a nack."""
     line.publish(b"data")
     line.hold(line.pull(), seconds=0)
-    assert line.pull(within_s=2)
+    assert line.pull()
 
 
 def test_ack_that_comes_too_late_is_ignored(line: Line) -> None:
@@ -139,11 +144,13 @@ def test_retry_policy_delays_the_next_delivery(make_line: MakeLine) -> None:
     line = make_line(retry_policy=RetryPolicy(minimum_backoff=Duration(seconds=1), maximum_backoff=Duration(nanos=1_500_000_000)))
     line.publish(b"data")
     received = line.pull()
-    for backoff_s in (1.0, 1.5):
-        line.hold(received, seconds=0)
+    for shortest_s in (1.0, 1.5):
         nacked = time.monotonic()
+        line.hold(received, seconds=0)
         received = line.pull()
-        assert backoff_s - 0.1 < time.monotonic() - nacked < backoff_s + 1.0
+        assert time.monotonic() - nacked >= shortest_s
+    policy = wire.Subscription(retry_policy={"minimum_backoff": {"seconds": 1}, "maximum_backoff": {"nanos": 1_500_000_000}})
+    assert [backoff_s(policy, attempts) for attempts in (1, 2, 3, 30)] == [1.0, 1.5, 1.5, 1.5]
 
 
 def test_filter_lets_only_matching_messages_pass(make_line: MakeLine) -> None:
@@ -173,7 +180,7 @@ def test_messages_of_one_key_are_delivered_one_after_another(make_line: MakeLine
     """Each key's next message waits for the one before; a message given back comes before its successors."""
     line = make_line(enable_message_ordering=True)
     for number in range(6):
-        ordered_publisher.publish(line.topic, b"%d" % number, ordering_key=f"k{number % 2}").result(timeout=10)
+        ordered_publisher.publish(line.topic, b"%d" % number, ordering_key=f"k{number % 2}").result(timeout=240)
     heads = line.pull(2)
     assert [each.message.data for each in heads] == [b"0", b"1"]
     assert line.is_empty(), "successors wait for their heads"

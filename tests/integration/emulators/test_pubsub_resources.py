@@ -90,20 +90,20 @@ def test_update_changes_what_its_mask_names(line: Line) -> None:
 def test_publishing_to_a_missing_topic_fails(publisher: PublisherClient) -> None:
     """The publisher is told."""
     with pytest.raises(NotFound):
-        publisher.publish(a_name("topics"), b"data").result(timeout=10)
+        publisher.publish(a_name("topics"), b"data").result(timeout=240)
 
 
 def test_pulling_from_a_missing_subscription_fails(subscriber: SubscriberClient) -> None:
     """The subscriber is told."""
     with pytest.raises(NotFound):
-        subscriber.pull(subscription=a_name("subscriptions"), max_messages=1, timeout=10, retry=None)
+        subscriber.pull(subscription=a_name("subscriptions"), max_messages=1, timeout=240, retry=None)
 
 
 def test_stream_of_a_missing_subscription_ends(subscriber: SubscriberClient) -> None:
     """The stream's future carries the reason."""
     stream = subscriber.subscribe(a_name("subscriptions"), lambda message: message.ack())
     with pytest.raises(NotFound):
-        stream.result(timeout=10)
+        stream.result(timeout=240)
 
 
 def test_stream_ends_when_its_subscription_is_deleted(line: Line) -> None:
@@ -113,7 +113,7 @@ def test_stream_ends_when_its_subscription_is_deleted(line: Line) -> None:
     line.wait_until_settled()
     line.subscriber.delete_subscription(subscription=line.subscription)
     with pytest.raises(NotFound):
-        stream.result(timeout=10)
+        stream.result(timeout=240)
 
 
 def test_subscription_outlives_its_topic(line: Line) -> None:

@@ -42,7 +42,7 @@ class Installation:
 
     def api(self, credentials: Credentials | None = None, **connection: Any) -> KubeflowApi:  # noqa: ANN401 - of Connection
         """A client of the server."""
-        fields = {"host": self.server.host, "credentials": credentials or NoCredentials(), **connection}
+        fields = {"host": self.server.host, "credentials": credentials or NoCredentials(), "timeout_s": 240.0, **connection}
         return KubeflowApi(Connection(**fields), log=self.log)
 
     def connect(
@@ -68,7 +68,7 @@ class Installation:
             api,
             Library(api, pipelines, log=self.log),
             Placement(**{"experiment": EXPERIMENT, **placement}),
-            habits=Habits(**{"run_timeout_s": 3600.0, "look_s": look_s, **habits}),
+            habits=Habits(**{"run_timeout_s": 3600.0, "look_s": look_s, "ending_s": 240.0, **habits}),
             on_change=self.changed.append,
             clock=lambda: datetime.now(UTC),
             log=self.log,

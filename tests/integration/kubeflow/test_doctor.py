@@ -26,7 +26,7 @@ Examine = Callable[..., dict[str, Check]]
 
 def settings_of(host: str, folder: Path, **changes: Any) -> Settings:  # noqa: ANN401 - of the section
     """Settings of one model on a server."""
-    section = {"kind": "kubeflow", "image": "registry.example/trainer:1", "host": host, "request_timeout_s": 20.0, **changes}
+    section = {"kind": "kubeflow", "image": "registry.example/trainer:1", "host": host, "request_timeout_s": 240.0, **changes}
     table = {"orchestrator": section, "models": [{"name": "churn", "bucket": "drops"}]}
     return check_settings(table, {}, folder=folder)
 
@@ -178,7 +178,7 @@ def test_hello_runs_on_the_server(kfp_server: KfpServer, tmp_path: Path) -> None
     """The real pipeline, uploaded, submitted through the port, executed and watched."""
     with ExitStack() as resources:
         backend = backend_of(settings_of(kfp_server.host, tmp_path), resources, now)
-        run = Hello(backend.connect, name="doctor-hello-1", timeout_s=200.0)
+        run = Hello(backend.connect, name="doctor-hello-1", timeout_s=600.0)
         resources.callback(run.close)
         *_, check = examine([*backend.probes, run.probe(*backend.probes)])
     assert check.status is Status.OK, check.found

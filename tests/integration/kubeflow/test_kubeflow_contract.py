@@ -24,9 +24,10 @@ class TestKubeflowOrchestrator(OrchestratorContract):
         """The server would start one for each; in the end one is executed and everybody follows it."""
         installation.server.execute(at_once=1)
         adapters = [connect() for _ in range(6)]
-        request = a_request(probe, action="sleep", seconds=0.5)
+        request = a_request(probe, action="wait")
         with ThreadPoolExecutor(len(adapters)) as pool:
             list(pool.map(lambda adapter: adapter.submit(request), adapters))
+        probe.release()
         assert outcome(adapters[0], request.name).phase is Phase.SUCCEEDED
         assert len({adapter.observe([RUN])[RUN].run_id for adapter in adapters}) == 1
         assert len({outcome(adapter, RUN).run_id for adapter in adapters}) == 1

@@ -42,7 +42,7 @@ def a_session(installation: Installation, folder: Path) -> DexSession:
             username=USER,
             password_file=a_file(folder, PASSPHRASE),
             ca_file=None,
-            timeout_s=10.0,
+            timeout_s=240.0,
         )
     )
 
@@ -65,7 +65,7 @@ def test_token_that_is_rotated_every_three_seconds_is_followed(installation: Ins
     rotating.start()
     try:
         adapter.submit(a_request(probe, action="sleep", seconds=8.0))
-        assert outcome(adapter, RUN, within_s=60.0).phase is Phase.SUCCEEDED
+        assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
     finally:
         stopped.set()
         rotating.join()
@@ -134,7 +134,7 @@ def test_threads_share_one_login(installation: Installation, tmp_path: Path) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(240)
     assert installation.server.request_counts()["POST /dex/auth/local/login"] == 1
 
 
@@ -219,7 +219,7 @@ def test_login_trusts_the_same_authority(make_installation: Callable[..., Instal
         username=USER,
         password_file=a_file(tmp_path, PASSPHRASE),
         ca_file=authority,
-        timeout_s=10.0,
+        timeout_s=240.0,
     )
     assert refused(installation.connect(DexSession(login), connection={"ca_file": authority})) == ""
 
@@ -245,7 +245,7 @@ def test_identity_token_for_the_proxy_of_google(
         (tmp_path / "account.json").write_text(json.dumps(account))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
         installation.server.require_tokens(f"{JWT}sig0")
-        adapter = installation.connect(IapToken("client.apps.googleusercontent.com", timeout_s=10.0))
+        adapter = installation.connect(IapToken("client.apps.googleusercontent.com", timeout_s=240.0))
         assert refused(adapter) == ""
         installation.server.require_tokens(f"{JWT}sig1")
         adapter.observe(["another"])
@@ -257,7 +257,7 @@ def test_identity_without_credentials_of_google_is_one_clear_error(
 ) -> None:
     """It says what the daemon has to be given."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
-    adapter = installation.connect(IapToken("client", timeout_s=10.0))
+    adapter = installation.connect(IapToken("client", timeout_s=240.0))
     assert "gives no identity token for client client" in refused(adapter)
     assert len(installation.logged("credential_refused")) == 1
 

@@ -144,17 +144,22 @@ def test_server_may_be_killed_during_a_wait(installation: Installation, probe: P
 def test_who_waits_for_a_look_that_fails_shares_its_error(installation: Installation) -> None:
     """Otherwise every model would wait for a time-out of its own, one after another."""
     scripted(installation, {"display_name": RUN})
-    adapter = installation.connect(connection={"timeout_s": 1.0}, look_s=(0.0, 0.0))
-    adapter.observe([RUN])
+    adapter = installation.connect(connection={"timeout_s": 3.0}, look_s=(0.0, 0.0))
+    eventually(lambda: not isinstance(_seen(adapter), TemporaryError))
     before = last_request(installation)
-    installation.server.delay("GET /runs", 30.0)
-    errors: list[object] = []
-    waiting = [threading.Thread(target=lambda: errors.append(_seen(adapter))) for _ in range(10)]
+    installation.server.delay("GET /runs", 600.0)
+    errors, together = list[object](), threading.Barrier(10)
+
+    def look() -> None:
+        together.wait()
+        errors.append(_seen(adapter))
+
+    waiting = [threading.Thread(target=look) for _ in range(10)]
     for thread in waiting:
         thread.start()
     for thread in waiting:
-        thread.join(30)
-    assert [str(error) for error in errors] == [f"{installation.server.host} does not answer within 1 s"] * 10
+        thread.join(240)
+    assert [str(error) for error in errors] == [f"{installation.server.host} does not answer within 3 s"] * 10
     assert len(lists_of(installation, before)) < 10
 
 

@@ -25,7 +25,12 @@ def make(workspace: Path, compiled: Path) -> Iterator[Make]:
     made: list[LocalOrchestrator] = []
 
     def _make(**changes: object) -> LocalOrchestrator:
-        settings: dict[str, object] = {"workspace": workspace, "compiled": lambda name: compiled / f"{name}.yaml", "idle_s": 5.0}
+        settings: dict[str, object] = {
+            "workspace": workspace,
+            "compiled": lambda name: compiled / f"{name}.yaml",
+            "idle_s": 5.0,
+            "grace_s": 60.0,
+        }
         made.append(LocalOrchestrator(**(settings | changes)))  # type: ignore[arg-type]
         return made[-1]
 

@@ -6,8 +6,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.acceptance.harness import pause
 from tests.integration.local.traces import Make
-from tests.integration.orchestrator_contract import RUN, Connect, OrchestratorContract, Probe, a_request, eventually, outcome
+from tests.integration.orchestrator_contract import (
+    LONG_S,
+    RUN,
+    Connect,
+    OrchestratorContract,
+    Probe,
+    a_request,
+    eventually,
+    outcome,
+)
 from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Phase
@@ -48,7 +58,7 @@ def test_failure_says_what_is_known_of_it(make: Make, probe: Probe) -> None:
 def test_log_is_readable_while_the_step_works(make: Make, workspace: Path, probe: Probe) -> None:
     """The log shows a step's line before the step ends, without colour codes; and whoever looks is told which step it is."""
     adapter = make()
-    adapter.submit(a_request(probe, action="sleep", seconds=60))
+    adapter.submit(a_request(probe, action="sleep", seconds=LONG_S))
     log = workspace / "runs" / RUN / "log.txt"
     eventually(lambda: log.exists() and "the step has begun\n" in log.read_text(encoding="utf-8"))
     seen = adapter.observe([RUN])[RUN]
@@ -98,13 +108,14 @@ def test_runs_are_forked_from_one_process(make: Make, probe: Probe) -> None:
     """What a run imports is there already for the next one; each is a session of its own."""
     adapter = make()
     for number in ("1", "2"):
-        adapter.submit(a_request(probe, name=RUN + number, action="sleep", seconds=0.5))
+        adapter.submit(a_request(probe, name=RUN + number, action="wait"))
     server = adapter._standby._server
     assert server is not None
     eventually(lambda: len(probe.seen()) == 2)
     assert {os.getsid(int(step["pid"])) for step in probe.seen()} == {
         child.pid for child in psutil.Process(server.process.pid).children()
     }
+    probe.release()
     assert [outcome(adapter, RUN + number).phase for number in ("1", "2")] == [Phase.SUCCEEDED] * 2
 
 
@@ -113,7 +124,7 @@ def test_runs_need_not_be_forked(make: Make, probe: Probe) -> None:
     adapter = make(forks=False)
     adapter.submit(a_request(probe))
     assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
-    adapter.submit(a_request(probe, name=RUN + "-2", action="sleep", seconds=60))
+    adapter.submit(a_request(probe, name=RUN + "-2", action="sleep", seconds=LONG_S))
     folder = adapter._folder(RUN + "-2")
     eventually(lambda: adapter._leader(folder) is not None)
     os.kill(folder.pid() or 0, signal.SIGKILL)
@@ -123,11 +134,14 @@ def test_runs_need_not_be_forked(make: Make, probe: Probe) -> None:
 def test_idle_daemon_has_no_child(make: Make, probe: Probe) -> None:
     """Some seconds after the last run the process that they are forked from is let go, not before the run has ended."""
     adapter = make(idle_s=0.3)
-    adapter.submit(a_request(probe, action="sleep", seconds=1.0))
+    adapter.submit(a_request(probe, action="wait"))
     waiting = adapter._standby._server
     assert waiting is not None
-    assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
+    probe.started()
+    pause(1.0)
     assert waiting.process.poll() is None, "it stays while a run is executed"
+    probe.release()
+    assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
     eventually(lambda: waiting.process.poll() is not None)
 
 
@@ -136,7 +150,7 @@ def test_end_of_a_run_is_told(make: Make, probe: Probe) -> None:
     told: queue.Queue[str] = queue.Queue()
     adapter = make(on_end=told.put)
     adapter.submit(a_request(probe))
-    assert told.get(timeout=30) == RUN
+    assert told.get(timeout=240) == RUN
     assert adapter.observe([RUN])[RUN].phase is Phase.SUCCEEDED
 
 

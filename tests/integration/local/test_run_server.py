@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.local.spying_runs import TOLD
 from tests.integration.local.traces import Make
-from tests.integration.orchestrator_contract import RUN, Probe, a_request, eventually, outcome
+from tests.integration.orchestrator_contract import RUN, Probe, a_request, did, eventually, outcome
 from trainer_daemon.adapters.local.fork_server import read_code
 from trainer_daemon.adapters.local.run_folder import RunFolder, Work
 from trainer_daemon.adapters.local.standby import Standby
@@ -37,7 +37,7 @@ def _told(standby: Standby, path: Path, names: str) -> dict[str, Any]:
     compiled.write_text(names)
     folder = RunFolder(path)
     with (path.parent / "lock").open("w") as lock:
-        folder.prepare(Work(name=path.name, pipeline="spied", compiled=str(compiled), parameters={}, timeout_s=60.0))
+        folder.prepare(Work(name=path.name, pipeline="spied", compiled=str(compiled), parameters={}, timeout_s=600.0))
         assert read_code(standby.start(folder, lock.fileno())) == 0
     told: dict[str, Any] = json.loads((path / TOLD).read_text())
     return told
@@ -63,7 +63,7 @@ def test_run_whose_libraries_are_being_imported_is_live(importing: Path, make: M
     eventually(importing.exists)
     other.submit(a_request(probe, name="unwanted"))
     assert other.observe(["unwanted"])["unwanted"].phase is Phase.RUNNING
-    adapter.cancel("unwanted")
+    eventually(lambda: did(adapter.cancel, "unwanted"))
     assert adapter.observe(["unwanted"])["unwanted"].phase is Phase.CANCELED
     importing.unlink()
     adapter.submit(a_request(probe))

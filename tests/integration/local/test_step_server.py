@@ -32,7 +32,7 @@ server.close()
 def _run(mark: Path, *bodies: str) -> str:
     """What a runner prints that executes steps with these bodies, one after the other."""
     command = [sys.executable, "-c", RUNNER, str(mark), *bodies]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout
 
 
 def _said(printed: str) -> list[Any]:
@@ -83,5 +83,5 @@ if pid == 0:
 theirs.close()
 print([read_code(code) for code in codes])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=True)
     assert done.stdout == "[1, 7]\n"

@@ -33,14 +33,14 @@ def tool(*names: str) -> str:
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a tool in the repository; fail with everything that it says."""
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{command[0]}:\n{done.stdout}{done.stderr}"
     return done
 
 
 def run_with_input(text: str, *command: str | Path) -> str:
     """What a tool says about a text; fail when it refuses it."""
-    done = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{command[0]}:\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 

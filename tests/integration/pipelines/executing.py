@@ -16,7 +16,7 @@ from trainer_daemon.ports import RunRequest
 def python(*arguments: str) -> str:
     """Run a Python process to its end and return all it printed."""
     done = subprocess.run(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=250
+        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=800
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -48,8 +48,8 @@ class Runs:
     def execute(self, pipeline: str, parameters: dict[str, Any], *, fails: bool = False) -> Ran:
         """Run a pipeline to its end, which has to be this one."""
         name = f"run-{next(self._numbers)}"
-        self._orchestrator.submit(RunRequest(name=name, pipeline=pipeline, parameters=parameters, timeout_s=250.0))
-        seen = outcome(self._orchestrator, name, within_s=270.0)
+        self._orchestrator.submit(RunRequest(name=name, pipeline=pipeline, parameters=parameters, timeout_s=600.0))
+        seen = outcome(self._orchestrator, name, within_s=800.0)
         folder = self._workspace / "runs" / name
         ran = Ran(printed=(folder / "log.txt").read_text(encoding="utf-8"), artifacts=folder / "artifacts")
         assert seen.phase is (Phase.FAILED if fails else Phase.SUCCEEDED), ran.printed

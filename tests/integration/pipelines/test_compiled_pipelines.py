@@ -56,7 +56,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     folder = tmp_path_factory.mktemp("elsewhere")
     own = {"PYTHONHASHSEED": "271828", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONPATH": str(Path(package).parents[1])}
     command = [sys.executable, "-c", TWICE, IMAGE]
-    done = subprocess.run(command, cwd=folder, env=os.environ | own, check=True, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(command, cwd=folder, env=os.environ | own, check=True, capture_output=True, text=True, timeout=800)
     return Elsewhere(folder=folder, printed=done.stdout.splitlines())
 
 

@@ -1,9 +1,9 @@
 """Drops as files: identity by checksum, and bounds on what a hostile file can cost."""
 
 import hashlib
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -80,10 +80,11 @@ def test_single_line_of_300_mb_is_refused_quickly_and_in_little_memory(tmp_path:
         for block in [head, *[b"7" * MIB] * 300]:
             file.write(block)
             digest.update(block)
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-c", READ_AND_REPORT, path.as_uri(), f"sha256:{digest.hexdigest()}"]
-    reason, peak_mib = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    reason, peak_mib = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout.splitlines()
     path.unlink()
     assert "line" in reason
     assert int(peak_mib) < 200
-    assert time.monotonic() - started < 20
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20

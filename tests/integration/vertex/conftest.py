@@ -34,7 +34,7 @@ class Site:
 
     def api(self, **connection: Any) -> VertexApi:  # noqa: ANN401 - of Connection
         """A client of the server."""
-        fields = {"project": PROJECT, "location": LOCATION, "host": self.server.host, **connection}
+        fields = {"project": PROJECT, "location": LOCATION, "host": self.server.host, "timeout_s": 240.0, **connection}
         return VertexApi(Connection(**fields), AnonymousCredentials(), log=self.log)  # type: ignore[no-untyped-call, unused-ignore]
 
     def connect(
@@ -57,7 +57,7 @@ class Site:
             self.api(**(connection or {})),
             pipelines,
             workload or Workload(pipeline_root=ROOT),
-            habits=Habits(**{"run_timeout_s": 3600.0, "look_s": look_s, **habits}),
+            habits=Habits(**{"run_timeout_s": 3600.0, "look_s": look_s, "ending_s": 240.0, **habits}),
             on_change=self.changed.append,
             clock=lambda: datetime.now(UTC),
             log=self.log,

@@ -137,7 +137,7 @@ def test_hello_runs_there(vertex_server: VertexServer, tmp_path: Path, monkeypat
     vertex_server.grant(accounts=[STEPS], buckets={"artifacts": WRITE})
     with ExitStack() as resources:
         backend = backend_of(settings_of(vertex_server.host, tmp_path), resources, now)
-        run = Hello(backend.connect, name="doctor-hello-1", timeout_s=200.0)
+        run = Hello(backend.connect, name="doctor-hello-1", timeout_s=600.0)
         resources.callback(run.close)
         *_, check = examine([*backend.probes, run.probe(*backend.probes)])
     assert check.status is Status.OK, check.found
@@ -156,7 +156,7 @@ def test_missing_client_is_one_sentence_with_the_way_to_install_it(tmp_path: Pat
     script = "import sys; sys.modules['google.cloud.aiplatform_v1'] = None; from trainer_daemon.cli import main; main()"
     for command in ("run", "doctor"):
         done = subprocess.run(
-            [sys.executable, "-c", script, command, "--config", config], capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", script, command, "--config", config], capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 2, done.stderr
         (line,) = done.stderr.strip().splitlines()

@@ -80,7 +80,7 @@ def test_page_of_somebody_else_says_nothing_about_a_run(site: Site, probe: Probe
 
 def test_call_that_is_not_answered_ends(site: Site) -> None:
     """In the time that is configured."""
-    site.server.delay(LIST, 30.0)
+    site.server.delay(LIST, 600.0)
     with pytest.raises(TemporaryError, match=r"does not answer within 0.5 s"):
         site.connect(connection={"timeout_s": 0.5}).observe([RUN])
 
@@ -171,9 +171,9 @@ log = structlog.wrap_logger(structlog.ReturnLogger())
 api = VertexApi(Connection(host=host, project=project, location=location), AnonymousCredentials(), log=log)
 pipelines = Pipelines(compiled=lambda name: Path(compiled) / f"{name}.yaml", adjustments=Adjustments(), code_digest="", log=log)
 now = lambda: datetime.now(UTC)
-workload, habits = Workload(pipeline_root="gs://b/r"), Habits(run_timeout_s=60)
+workload, habits = Workload(pipeline_root="gs://b/r"), Habits(run_timeout_s=600)
 adapter = VertexOrchestrator(api, pipelines, workload, habits=habits, on_change=lambda _: None, clock=now, log=log)
-adapter.submit(RunRequest(name="quiet", pipeline="probe", parameters={"out": out}, timeout_s=60))
+adapter.submit(RunRequest(name="quiet", pipeline="probe", parameters={"out": out}, timeout_s=600))
 adapter.observe(["quiet", "never-was"])
 adapter.cancel("quiet")
 adapter.close()
@@ -191,5 +191,5 @@ assert not any(name in sys.modules for name in ("kfp", "google.cloud.aiplatform"
         str(site.compiled),
         str(probe.path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), json.dumps(done.stderr)

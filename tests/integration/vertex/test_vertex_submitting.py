@@ -69,11 +69,13 @@ def test_create_that_never_arrived_is_sent_again_by_the_next_attempt(site: Site,
 
 def test_create_that_arrives_after_its_repetition_finds_its_id_taken(site: Site, probe: Probe) -> None:
     """The client gave up; whichever of the two arrives first is the job, and the other one is refused by the service."""
-    site.server.delay(CREATE, 2.0, times=1)
+    site.server.delay(CREATE, 600.0, times=1)
     impatient = site.connect(connection={"timeout_s": 1.0})
     with pytest.raises(TemporaryError, match="does not answer within 1 s"):
         impatient.submit(a_request(probe))
-    assert impatient.submit(a_request(probe)).run_id == RUN
+    eventually(lambda: site.server.request_counts()[CREATE] == 1)
+    assert site.connect().submit(a_request(probe)).run_id == RUN
+    site.server.end_faults()
     eventually(lambda: [each.status for each in site.server.requests(CREATE)].count(409) == 1)
     assert len(site.api().open_jobs()) == 1
 
@@ -136,13 +138,11 @@ def test_next_attempt_of_a_failed_run_is_another_job(site: Site, probe: Probe) -
 
 def test_pipeline_that_wants_kubernetes_is_refused(site: Site, probe: Probe) -> None:
     """Nobody would do what its second document asks for."""
-    path = site.compiled / "wants_kubernetes.yaml"
-    path.write_text((site.compiled / "probe.yaml").read_text() + "---\nplatforms: {kubernetes: {}}\n")
-    try:
-        with pytest.raises(PermanentError, match="asks for what only Kubernetes has"):
-            site.connect().submit(a_request(probe, pipeline="wants_kubernetes"))
-    finally:
-        path.unlink()
+    text = (site.compiled / "probe.yaml").read_text() + "---\nplatforms: {kubernetes: {}}\n"
+    site.compiled = probe.path.parent
+    (site.compiled / "wants_kubernetes.yaml").write_text(text)
+    with pytest.raises(PermanentError, match="asks for what only Kubernetes has"):
+        site.connect().submit(a_request(probe, pipeline="wants_kubernetes"))
 
 
 def test_missing_parameter_and_misspelt_step_are_told(site: Site, probe: Probe) -> None:
