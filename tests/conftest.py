@@ -15,24 +15,37 @@ settings.load_profile("any-machine")
 
 pytest_plugins = ["tests.emulators.fixtures"]
 
-TIERS = ("acceptance", "simulation", "integration", "unit", "image")
-"""In the order in which they begin: what takes longest would be waited for at the end."""
+TIERS = ("acceptance", "integration", "simulation", "unit", "image")
+"""In the order in which they begin: what takes longest would be waited for at the end, and single histories fill gaps."""
+SHARING = {
+    "integration/pipelines/": "pipelines",
+    "integration/test_registry.py": "registry",
+    "integration/test_registry_races.py": "registry",
+    "integration/doctor/test_mlflow.py": "registry",
+    "integration/cli/test_intervene.py": "registry",
+}
+"""Files that share more than a file does: what steps import, or a process that writes into MLflow."""
 TESTS = Path(__file__).resolve().parent
 SHARED_DATA = TESTS.parents[1] / "shared" / "data"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers the tests of a file stay with one, which shares their fixtures; simulated histories share nothing."""
+    """With several workers the tests of a group stay with one, which shares their fixtures; simulated histories share nothing."""
     for item in items:
         if tier(item) != "simulation":
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+            item.add_marker(pytest.mark.xdist_group(group(item.path.relative_to(TESTS).as_posix())))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tests are in random order within their tier."""
     session.items.sort(key=lambda item: TIERS.index(tier(item)))
+
+
+def group(file: str) -> str:
+    """Whose tests stay with one worker."""
+    return next((name for beginning, name in SHARING.items() if file.startswith(beginning)), file)
 
 
 def tier(item: pytest.Item) -> str:

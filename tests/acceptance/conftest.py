@@ -9,17 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.furniture import furnish
 from tests.acceptance.harness import Workspace
 from tests.made_once import made_once
 
 MakeWorkspace = Callable[..., Workspace]
-
-
-@pytest.fixture(scope="session")
-def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a first start leaves, one for all workers of a test run."""
-    return made_once(tmp_path_factory, "furniture", furnish)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures: Google's services on loopback ports, with the real clients and every process that a test starts pointed at them."""
+"""Fixtures: what a first start makes, and servers on loopback ports, with real clients and processes pointed at them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from tests.acceptance.furniture import furnish
 from tests.emulators.certificates import issue
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.gcs import GcsServer
@@ -15,6 +16,7 @@ from tests.emulators.postgres import PostgresServer
 from tests.emulators.pubsub.rates import Rates
 from tests.emulators.pubsub_server import PubSubServer
 from tests.emulators.vertex_server import VertexServer
+from tests.made_once import made_once
 from trainer_daemon.adapters.ledger import Ledger, postgres
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ MakeKfpServer = Callable[..., KfpServer]
 MakeVertexServer = Callable[[], VertexServer]
 DATABASES = ("sqlite", "postgresql")
 on_every_database = pytest.mark.parametrize("usual_ledger_url", DATABASES, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a first start leaves, one for all workers of a test run."""
+    return made_once(tmp_path_factory, "furniture", furnish)
 
 
 @pytest.fixture(scope="session")

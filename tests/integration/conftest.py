@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.emulators.certificates import issue
 from tests.emulators.fixtures import MakeKfpServer, MakeVertexServer
@@ -17,8 +16,6 @@ from tests.emulators.vertex_server import VertexServer
 from tests.integration.orchestrator_contract import compile_probes
 from tests.made_once import made_once
 from trainer_daemon.adapters.ledger import database
-from trainer_daemon.adapters.registry import MlflowRegistry
-from trainer_daemon.config import MlflowSettings
 from trainer_daemon.probing import Probe
 
 
@@ -38,27 +35,28 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled_pipelines(furniture: Path) -> Path:
     """The folder of our own pipelines, compiled."""
-    return made_once(tmp_path_factory, "pipelines", _compile_pipelines)
-
-
-def _compile_pipelines(folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "pipelines", "compile", "--out", folder], check=True, timeout=600)
+    (folder,) = (furniture / "pipelines").iterdir()
+    return folder
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_database(furniture: Path) -> Path:
     """MLflow's own SQLite file with all tables and nothing in them; to be copied, since making one takes seconds."""
-    return made_once(tmp_path_factory, "mlflow-database", _make_database) / "mlflow.db"
+    return furniture / "mlflow.db"
 
 
-def _make_database(folder: Path) -> None:
-    registry = MlflowRegistry(
-        MlflowSettings(tracking_uri=f"sqlite:///{folder}/mlflow.db", call_timeout_s=600.0), log=structlog.get_logger()
-    )
-    registry.champion("nobody")
-    registry.close()
+@pytest.fixture(scope="session")
+def author_process() -> Iterator["subprocess.Popen[str]"]:
+    """The process that writes into MLflow."""
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("registry_author.py"))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
 
 
 @pytest.fixture(scope="session")

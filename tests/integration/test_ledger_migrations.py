@@ -40,6 +40,14 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server.drop(name)
 
 
+@pytest.fixture(scope="module")
+def past_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ledger of today in which everything has happened."""
+    path = tmp_path_factory.mktemp("past") / "ledger.db"
+    a_whole_past(path).ledger.close()
+    return f"sqlite:///{path}"
+
+
 def test_migrations_arrive_at_the_tables_that_the_code_uses(ledger_url: str) -> None:
     """And the daemon's idea of the newest migration is true."""
     Ledger(ledger_url).close()
@@ -51,15 +59,14 @@ def test_migrations_arrive_at_the_tables_that_the_code_uses(ledger_url: str) -> 
 
 
 @pytest.mark.parametrize("version", EARLIER)
-def test_ledger_of_an_earlier_version_is_upgraded_with_everything_in_it(version: str, ledger_url: str, empty_url: str) -> None:
+def test_ledger_of_an_earlier_version_is_upgraded_with_everything_in_it(version: str, past_url: str, empty_url: str) -> None:
     """Every row of a whole past is there afterwards, and the new tables can be written."""
-    a_whole_past(ledger_url).ledger.close()
-    a_ledger_of_version(version, empty_url, rows_of=ledger_url)
+    a_ledger_of_version(version, empty_url, rows_of=past_url)
     with pytest.raises(PermanentError, match=f"is of version {version}"):
         open_history(empty_url)
     with Ledger(empty_url):
         pass
-    old, new = open_history(ledger_url), open_history(empty_url)
+    old, new = open_history(past_url), open_history(empty_url)
     assert old
     assert new
     with old, new:

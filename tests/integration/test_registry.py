@@ -1,12 +1,10 @@
 import itertools
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -21,7 +19,8 @@ from trainer_daemon.errors import PermanentError
 from trainer_daemon.policy.observations import Failure, parse_evaluation
 from trainer_daemon.ports import Registry
 
-AUTHOR = Path(__file__).with_name("registry_author.py")
+if TYPE_CHECKING:
+    import subprocess
 
 _numbers = itertools.count(1)
 _captured = LogCapture()
@@ -140,18 +139,6 @@ class FakeAuthor:
 
 
 @pytest.fixture(scope="session")
-def author_process() -> Iterator["subprocess.Popen[str]"]:
-    """The process that writes into MLflow."""
-    command = [sys.executable, "-W", "ignore", str(AUTHOR)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        yield process
-        assert process.stdin
-        process.stdin.close()
-
-
-@pytest.fixture(scope="session")
 def sqlite_uri(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> str:
     """A SQLite file of MLflow."""
     return f"sqlite:///{shutil.copy(mlflow_database, tmp_path_factory.mktemp('mlflow'))}"
@@ -235,39 +222,11 @@ class MlflowContract(RegistryContract):
         assert champion.schema == {}
         assert _logged("schema_ignored", model)
 
-    @pytest.mark.parametrize(
-        ("text", "words"),
-        [
-            ("{", "not JSON"),
-            ("[1]", "not a JSON object"),
-            (json.dumps(an_evaluation(format=9)), "format 9"),
-            (json.dumps({"format": 1}), "lacks"),
-            (json.dumps(an_evaluation(OTHER_KEY)), "is about run key"),
-        ],
-    )
-    def test_unreadable_evaluation_is_none_and_says_why(
-        self, registry: Registry, author: MlflowAuthor, model: str, text: str, words: str
-    ) -> None:
-        """No evidence is no promotion, and the ledger keeps the reason."""
-        author.leave(model, Left(files={"evaluation.json": text}))
-        outcome = registry.outcome(model, KEY)
-        assert outcome.evaluation is None
-        assert words in outcome.evaluation_json["error"]
-
     def test_evaluation_is_kept_as_it_was_written(self, registry: Registry, author: MlflowAuthor, model: str) -> None:
         """What this version of the daemon does not read is there for people and later versions."""
         document = an_evaluation(training={"estimator": "auto"})
         author.leave(model, Left(evaluation=document))
         assert registry.outcome(model, KEY).evaluation_json == document
-
-    @pytest.mark.parametrize(
-        "tag", ["{", "[]", '{"attempt": "x", "step": "s", "kind": "error", "reason": "r"}', '{"attempt": 1}']
-    )
-    def test_unreadable_failure_is_told(self, registry: Registry, author: MlflowAuthor, model: str, tag: str) -> None:
-        """It is not guessed at."""
-        author.fail_with(model, tag)
-        assert registry.outcome(model, KEY).failure is None
-        assert _logged("failure_ignored", model)
 
     def test_lowest_of_duplicated_versions_wins(self, registry: Registry, author: MlflowAuthor, model: str) -> None:
         """By number, not by text; and the log says so."""
@@ -316,13 +275,6 @@ class MlflowContract(RegistryContract):
         keys = ("it's", "a' OR '1'='1", "back`tick", 'quo"te', "percent%")
         assert [registry.outcome(model, key).version for key in keys] == [""] * len(keys)
 
-    def test_threads_share_one_worker(self, registry: Registry, author: MlflowAuthor, model: str) -> None:
-        """Replies go to whoever asked."""
-        versions = {f"{digit:x}" * 64: author.register(model, Left(run_key=f"{digit:x}" * 64)) for digit in range(4)}
-        with ThreadPoolExecutor(4) as pool:
-            found = pool.map(lambda key: (key, registry.outcome(model, key).version), [*versions] * 5)
-        assert set(found) == set(versions.items())
-
 
 def _logged(event: str, model: str) -> dict[str, Any]:
     return next(dict(entry) for entry in reversed(_captured.entries) if entry["event"] == event and entry["model"] == model)
@@ -340,6 +292,41 @@ class TestSqliteFile(MlflowContract):
     def author(self, author_process: "subprocess.Popen[str]", sqlite_uri: str, tmp_path: Path) -> MlflowAuthor:
         """Writes into the same file."""
         return MlflowAuthor(author_process, sqlite_uri, (tmp_path / "artifacts").as_uri())
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("{", "not JSON"),
+            ("[1]", "not a JSON object"),
+            (json.dumps(an_evaluation(format=9)), "format 9"),
+            (json.dumps({"format": 1}), "lacks"),
+            (json.dumps(an_evaluation(OTHER_KEY)), "is about run key"),
+        ],
+    )
+    def test_unreadable_evaluation_is_none_and_says_why(
+        self, registry: Registry, author: MlflowAuthor, model: str, text: str, words: str
+    ) -> None:
+        """No evidence is no promotion, and the ledger keeps the reason."""
+        author.leave(model, Left(files={"evaluation.json": text}))
+        outcome = registry.outcome(model, KEY)
+        assert outcome.evaluation is None
+        assert words in outcome.evaluation_json["error"]
+
+    @pytest.mark.parametrize(
+        "tag", ["{", "[]", '{"attempt": "x", "step": "s", "kind": "error", "reason": "r"}', '{"attempt": 1}']
+    )
+    def test_unreadable_failure_is_told(self, registry: Registry, author: MlflowAuthor, model: str, tag: str) -> None:
+        """It is not guessed at."""
+        author.fail_with(model, tag)
+        assert registry.outcome(model, KEY).failure is None
+        assert _logged("failure_ignored", model)
+
+    def test_threads_share_one_worker(self, registry: Registry, author: MlflowAuthor, model: str) -> None:
+        """Replies go to whoever asked."""
+        versions = {f"{digit:x}" * 64: author.register(model, Left(run_key=f"{digit:x}" * 64)) for digit in range(4)}
+        with ThreadPoolExecutor(4) as pool:
+            found = pool.map(lambda key: (key, registry.outcome(model, key).version), [*versions] * 5)
+        assert set(found) == set(versions.items())
 
 
 class TestServer(MlflowContract):

@@ -1,14 +1,13 @@
 """Two daemons on one MLflow registry, and hands that move its alias: real MLflow, a process of its own for each daemon."""
 
-import subprocess
-import sys
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -17,7 +16,7 @@ from tests.builders import MODEL, a_drop, an_intervention
 from tests.integration.cli.conftest import Call, call
 from tests.integration.registry_contract import Left, an_evaluation
 from tests.integration.test_reconciler import Countdown, World
-from tests.integration.test_registry import AUTHOR, MlflowAuthor
+from tests.integration.test_registry import MlflowAuthor
 from trainer_daemon.adapters.ledger import Ledger
 from trainer_daemon.adapters.ledger.history import open_history
 from trainer_daemon.adapters.registry import MlflowRegistry
@@ -27,6 +26,9 @@ from trainer_daemon.policy.observations import Phase
 from trainer_daemon.policy.runs import Run, RunState
 from trainer_daemon.ports import RunRequest
 
+if TYPE_CHECKING:
+    import subprocess
+
 __all__ = ["call"]
 
 LOSSES = {"1": 0.6, "2025-05": 0.5, "2025-06": 0.4}
@@ -34,21 +36,15 @@ LOSSES = {"1": 0.6, "2025-05": 0.5, "2025-06": 0.4}
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> str:
     """One MLflow for all."""
-    return f"sqlite:///{tmp_path_factory.mktemp('races')}/mlflow.db"
+    return f"sqlite:///{shutil.copy(mlflow_database, tmp_path_factory.mktemp('races'))}"
 
 
 @pytest.fixture(scope="module")
-def author(uri: str) -> Iterator[MlflowAuthor]:
+def author(uri: str, author_process: "subprocess.Popen[str]") -> MlflowAuthor:
     """Writes what pipelines and people write."""
-    command = [sys.executable, "-W", "ignore", str(AUTHOR)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        yield MlflowAuthor(process, uri, f"{uri.removeprefix('sqlite:///')}.artifacts")
-        assert process.stdin
-        process.stdin.close()
+    return MlflowAuthor(author_process, uri, f"{uri.removeprefix('sqlite:///')}.artifacts")
 
 
 @pytest.fixture(scope="module")

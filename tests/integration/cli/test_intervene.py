@@ -4,9 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import pytest
@@ -15,34 +14,28 @@ from tests.builders import MODEL, a_drop
 from tests.integration.cli.conftest import Call
 from tests.integration.ledger_story import Storyteller
 
-AUTHOR = Path(__file__).parents[1] / "registry_author.py"
 Write = Callable[..., list[Any]]
 """Takes pairs of an action's name and its arguments."""
 
 
 @pytest.fixture
-def mlflow(folder: Path, mlflow_database: Path) -> Iterator[Write]:
-    """Writes into the MLflow of the working directory, in a process of its own; returns the results."""
+def mlflow(folder: Path, furniture: Path, author_process: "subprocess.Popen[str]") -> Write:
+    """Writes into the MLflow of the working directory, in another process; returns the results."""
     uri = f"sqlite:///{folder}/var/mlflow.db"
     (folder / "drops").mkdir()
-    (folder / "var").mkdir()
-    shutil.copy(mlflow_database, folder / "var")
+    shutil.copytree(furniture, folder / "var")
     (folder / "trainer.toml").write_text(
         f'ledger = "sqlite:///ledger.db"\n[mlflow]\ntracking_uri = "{uri}"\n[[models]]\nname = "{MODEL}"\nbucket = "drops"\n'
     )
 
-    with subprocess.Popen([sys.executable, "-W", "ignore", AUTHOR], stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as author:
+    def act(name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - as the action says
+        assert author_process.stdin
+        assert author_process.stdout
+        author_process.stdin.write(json.dumps([uri, name, {"model": MODEL, **arguments}]) + "\n")
+        author_process.stdin.flush()
+        return json.loads(author_process.stdout.readline())["result"]
 
-        def act(name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - as the action says
-            assert author.stdin
-            assert author.stdout
-            author.stdin.write(json.dumps([uri, name, {"model": MODEL, **arguments}]) + "\n")
-            author.stdin.flush()
-            return json.loads(author.stdout.readline())["result"]
-
-        yield lambda *actions: [act(*action) for action in actions]
-        assert author.stdin
-        author.stdin.close()
+    return lambda *actions: [act(*action) for action in actions]
 
 
 @pytest.fixture

@@ -1,18 +1,19 @@
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders import NOW
 from tests.integration.doctor.servers import server
+from tests.integration.registry_contract import Left
+from tests.integration.test_registry import MlflowAuthor
 from trainer_daemon.adapters.registry.doctor import Past, registry_probes
 from trainer_daemon.adapters.registry.strangers import judge_file, judge_server
 from trainer_daemon.config import MlflowSettings
@@ -20,7 +21,8 @@ from trainer_daemon.policy.alias_moves import AliasPast
 from trainer_daemon.policy.checks import Check, Status
 from trainer_daemon.probing import examine
 
-AUTHOR = Path(__file__).parents[1] / "registry_author.py"
+if TYPE_CHECKING:
+    import subprocess
 
 
 def checked(uri: str, *models: str, past: AliasPast | None = None) -> list[Check]:
@@ -32,12 +34,10 @@ def checked(uri: str, *models: str, past: AliasPast | None = None) -> list[Check
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path, author_process: "subprocess.Popen[str]") -> Path:
     """MLflow's database, in which the model `churn` has a version, and `other` has nothing."""
     path = Path(shutil.copy(mlflow_database, tmp_path_factory.mktemp("mlflow")))
-    request = json.dumps([f"sqlite:///{path}", "register", {"model": "churn", "run_id": "", "tags": {}}])
-    done = subprocess.run([sys.executable, AUTHOR], input=request + "\n", capture_output=True, text=True, check=True, timeout=600)
-    assert json.loads(done.stdout) == {"result": "1"}
+    MlflowAuthor(author_process, f"sqlite:///{path}", "").version("churn", "", Left())
     return path
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from kfp.client import ServiceAccountTokenVolumeCredentials
 from kfp_server_api import ApiException
 
 from tests.emulators.fixtures import MakeKfpServer
@@ -51,6 +50,8 @@ def test_without_a_valid_token_nobody_passes(kfp_server: KfpServer) -> None:
 
 def test_tokens_are_replaced(kfp_server: KfpServer, tmp_path: Path) -> None:
     """A client that reads its token from a file for each request notices nothing."""
+    from kfp.client import ServiceAccountTokenVolumeCredentials
+
     file = tmp_path / "token"
     file.write_text("old")
     kfp_server.require_tokens("old")

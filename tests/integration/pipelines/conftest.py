@@ -1,6 +1,7 @@
 """A real MLflow on SQLite, shared by the tests of this folder; each test has its own model."""
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,11 @@ _NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Path:
     """Where database and artifacts of the session's MLflow are."""
-    return tmp_path_factory.mktemp("mlflow")
+    folder = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(mlflow_database, folder)
+    return folder
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mlflow.artifacts
-
 from pipelines.parameters import RunIdentity
 from pipelines.tracking import connect
 
@@ -40,7 +38,13 @@ class Registry:
     def artifact(self, name: str) -> str:
         """The text of an artifact on the model's only run."""
         (run,) = self.runs()
-        return Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/{name}")).read_text(encoding="utf-8")
+        return self.download(f"{run.info.artifact_uri}/{name}").read_text(encoding="utf-8")
+
+    def download(self, uri: str) -> Path:
+        """Where the client has put what is at an address."""
+        from mlflow.artifacts import download_artifacts
+
+        return Path(download_artifacts(uri))
 
     def failure(self) -> dict[str, Any]:
         """What the model's only run says of its failure."""

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 
-from pipelines.compiling import compiled_digest
-from pipelines.tasks import DEFAULT_IMAGE
 from trainer_daemon import __file__ as package
 
 NAMES = ("evaluation", "hello", "inference", "training")
@@ -64,6 +62,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
 
 def test_compiling_elsewhere_gives_equal_files(compiled: Path, elsewhere: Elsewhere) -> None:
     """A compiled pipeline depends on the code alone: not on hash seed, time zone, language or working directory."""
+    from pipelines.compiling import compiled_digest
+
     made = {path.name: path.read_bytes() for path in (elsewhere.folder / "out").iterdir()}
     assert made == {path.name: path.read_bytes() for path in compiled.iterdir()}
     assert sorted(made) == [f"{name}.yaml" for name in NAMES]
@@ -73,6 +73,8 @@ def test_compiling_elsewhere_gives_equal_files(compiled: Path, elsewhere: Elsewh
 
 def test_digest_is_of_what_the_pipeline_says(compiled: Path, tmp_path: Path) -> None:
     """Neither the version of the SDK nor the comments and the order that it writes count; anything else does."""
+    from pipelines.compiling import compiled_digest
+
     text = (compiled / "hello.yaml").read_text()
     digest = compiled_digest(compiled / "hello.yaml")
     path = tmp_path / "hello.yaml"
@@ -86,6 +88,8 @@ def test_digest_is_of_what_the_pipeline_says(compiled: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_runs_from_the_one_image_and_says_what_it_needs(compiled: Path, name: str) -> None:
     """Nothing is installed at run time."""
+    from pipelines.tasks import DEFAULT_IMAGE
+
     assert "pip install" not in (compiled / f"{name}.yaml").read_text()
     for container in containers(compiled, name):
         assert container["image"] == DEFAULT_IMAGE
@@ -105,6 +109,8 @@ def test_image_can_be_another(elsewhere: Elsewhere) -> None:
 def test_image_is_the_one_of_this_version() -> None:
     """The image that is built from this version of the code."""
     from importlib.metadata import version
+
+    from pipelines.tasks import DEFAULT_IMAGE
 
     assert f"trainer-daemon:{version('trainer-daemon')}" == DEFAULT_IMAGE
 

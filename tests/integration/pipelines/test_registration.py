@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 import skops.io
@@ -128,7 +127,7 @@ def test_every_crash_ends_in_one_version(registry: Registry, model_folder: Path)
         mine = [found for found in registry.versions() if found.tags["trainer.run_key"] == identity.run_key]
         assert [str(found.version) for found in mine] == [version]
         assert str(registry.client.get_model_version_by_alias(identity.model, "candidate").version) == version
-        assert load_model(Path(mlflow.artifacts.download_artifacts(f"models:/{identity.model}/{version}")) / "model.skops")
+        assert load_model(registry.download(f"models:/{identity.model}/{version}") / "model.skops")
         if survived:
             break
     assert survived >= 6
@@ -319,6 +318,8 @@ def test_deleted_experiment_is_named_with_the_way_out(registry: Registry) -> Non
 @pytest.fixture(autouse=True)
 def tracking_uri_stays_here() -> Iterator[None]:
     """The client sets MLflow's global address; other tests do not expect one."""
+    import mlflow
+
     yield
     mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's way to unset it
     mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # the same
