@@ -1,8 +1,10 @@
 import itertools
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from tests.fakes import FakeRegistry
 from tests.integration.registry_contract import KEY, OTHER_KEY, Author, Left, RegistryContract, an_evaluation
 from trainer_daemon.adapters.registry import MlflowRegistry
 from trainer_daemon.config import MlflowSettings
-from trainer_daemon.errors import PermanentError
+from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.observations import Failure, parse_evaluation
 from trainer_daemon.ports import Registry
 
@@ -164,9 +166,15 @@ def _open_registry(uri: str) -> Iterator[MlflowRegistry]:
 
 
 @pytest.fixture(scope="session")
-def server_uri(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[str]:
+def server_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SQLite file of a server."""
+    return tmp_path_factory.mktemp("server") / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def server_uri(server_tables: Path, mlflow_database: Path) -> Iterator[str]:
     """A real MLflow server on loopback."""
-    server = MlflowServer(tmp_path_factory.mktemp("server"), mlflow_database)
+    server = MlflowServer(server_tables.parent, mlflow_database)
     server.start()
     yield server.uri
     server.kill()
@@ -269,6 +277,20 @@ class MlflowContract(RegistryContract):
         with pytest.raises(PermanentError, match="not found"):
             registry.record_decision(model, "1", {"validation_status": "approved"})
 
+    def test_decision_that_somebody_else_writes_at_the_same_time_is_written_later(
+        self, registry: Registry, author: MlflowAuthor, model: str, tables: Path
+    ) -> None:
+        """MLflow looks whether there is such a tag before it writes one; its database refuses the second of two, as here."""
+        version = author.register(model, Left())
+        with closing(sqlite3.connect(tables, timeout=600.0, isolation_level=None)) as database:
+            refusal = "SELECT RAISE(ABORT, 'UNIQUE constraint failed: model_version_tags.key')"
+            database.execute(f"CREATE TRIGGER rival BEFORE INSERT ON model_version_tags BEGIN {refusal}; END")
+            with pytest.raises(TemporaryError, match="UNIQUE constraint failed"):
+                registry.record_decision(model, version, {"trainer.decision": "{}"})
+            database.execute("DROP TRIGGER rival")
+        registry.record_decision(model, version, {"trainer.decision": "{}"})
+        assert author.tags(model, version)["trainer.decision"] == "{}"
+
     def test_quotes_in_a_key_find_nothing_else(self, registry: Registry, author: MlflowAuthor, model: str) -> None:
         """A key is a value in a filter, never a part of its grammar."""
         author.register(model, Left())
@@ -292,6 +314,11 @@ class TestSqliteFile(MlflowContract):
     def author(self, author_process: "subprocess.Popen[str]", sqlite_uri: str, tmp_path: Path) -> MlflowAuthor:
         """Writes into the same file."""
         return MlflowAuthor(author_process, sqlite_uri, (tmp_path / "artifacts").as_uri())
+
+    @pytest.fixture
+    def tables(self, sqlite_uri: str) -> Path:
+        """The file."""
+        return Path(sqlite_uri.removeprefix("sqlite:///"))
 
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -341,3 +368,8 @@ class TestServer(MlflowContract):
     def author(self, author_process: "subprocess.Popen[str]", server_uri: str) -> MlflowAuthor:
         """Writes into the same server, which decides where artifacts go."""
         return MlflowAuthor(author_process, server_uri, "")
+
+    @pytest.fixture
+    def tables(self, server_tables: Path) -> Path:
+        """The server's file."""
+        return server_tables

@@ -30,6 +30,8 @@ _MESSAGE_LENGTH_MAX = 500
 _ARTIFACT_BYTES_MAX = 4 * 1024**2
 _RUNS_MAX = 10
 _SQLITE = "sqlite:///"
+_OVERTAKEN = ("IntegrityError", "UniqueViolation")
+"""What databases say, and MLflow calls a bad request, when somebody else wrote the same row after a look and before the write."""
 
 
 class Operations:
@@ -238,14 +240,18 @@ def translated(operation: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as exc:
-        status: int = exc.get_http_status_code()  # type: ignore[no-untyped-call]
-        repeatable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {
-            HTTPStatus.TOO_MANY_REQUESTS,
-            HTTPStatus.REQUEST_TIMEOUT,
-        }
-        raise (TemporaryError if repeatable else PermanentError)(_sentence(operation, exc)) from exc
+        raise (TemporaryError if _is_temporary(exc) else PermanentError)(_sentence(operation, exc)) from exc
     except (OSError, SQLAlchemyError) as exc:
         raise TemporaryError(_sentence(operation, exc)) from exc
+
+
+def _is_temporary(exc: MlflowException) -> bool:
+    status: int = exc.get_http_status_code()  # type: ignore[no-untyped-call]
+    return (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
+        or any(name in str(exc) for name in _OVERTAKEN)
+    )
 
 
 def _sentence(operation: str, exc: Exception) -> str:
