@@ -16,6 +16,7 @@ from trainer_daemon.demo_data import monthly_drop
 
 STORY = ["event_recorded", "run_queued", "run_submitted", "run_trained", "candidate_promoted"]
 """What an operator reads about a drop that became champion."""
+ROWS_OF_A_LONG_RUN = 50_000
 
 
 @pytest.mark.timeout(1800)
@@ -85,7 +86,8 @@ def filtered(workspace: Workspace, drop: str) -> list[dict[str, Any]]:
 def require_corrected_upload_to_supersede_the_run_under_way(workspace: Workspace) -> None:
     """The older run is ended and never promoted; the corrected bytes are trained."""
     drop = "churn_data_2025_05.csv"
-    happens(workspace, "run_submitted", lambda: workspace.drop(drop, monthly_drop(drift=0.5, seed=2)))
+    long = monthly_drop(drift=0.5, seed=2, rows=ROWS_OF_A_LONG_RUN)
+    happens(workspace, "run_submitted", lambda: workspace.drop(drop, long))
     happens(workspace, "candidate_promoted", lambda: workspace.drop(drop, monthly_drop(drift=0.5, seed=1)))
     status = workspace.status()
     assert states(workspace)[2:] == [("2025-05", "SUPERSEDED"), ("2025-05", "PROMOTED")]
