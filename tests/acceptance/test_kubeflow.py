@@ -41,7 +41,7 @@ def test_monthly_drops_become_runs_decisions_and_a_champion(
     kfp_server.require_tokens("right")
     credential = {"auth": "service_account_token", "token_file": str(token)}
     workspace = on_kubeflow(make_workspace, kfp_server, archive_superseded=True, **credential)
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=2))
+    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=2, rows=50_000))  # takes long
     daemon = workspace.start()
     require_refused_credential_to_wait_for_a_person(workspace)
     require_to_be_small(daemon.pid)
