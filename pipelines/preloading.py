@@ -3,6 +3,7 @@
 import gc
 import importlib
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.steps.boundary import bound_threads
@@ -18,6 +19,16 @@ _WHEN_AT_WORK: Mapping[str, Sequence[str]] = {
     "pipelines.steps.predict": _TRACKING,
 }
 """The steps, in the order in which they follow one another, and what each imports only when it comes to it."""
+
+
+def steps_to_import(compiled: str) -> tuple[str, ...]:
+    """Names of the steps that a text names and that are not imported yet.
+
+    Args:
+        compiled: Text of a compiled pipeline, or of one of its components.
+    """
+    named = set(_STEP.findall(compiled))
+    return tuple(step.rpartition(".")[2] for step in _WHEN_AT_WORK if step in named and step not in sys.modules)
 
 
 def preload(compiled: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked
 
 
 def test_run_finds_imported_what_its_steps_need(tmp_path: Path) -> None:
-    """Its first one too; a pipeline that names no step pays for nothing; the server starts no thread doing so."""
+    """Its first one too, whose log says what takes so long; what names no step pays for nothing; no thread is started."""
     standby = Standby(os.environ, idle_s=60.0, is_busy=lambda: False, entry_point="tests.integration.local.spying_runs")
     steps = ("", "pipelines.steps.load_and_preprocess_data", "pipelines.steps.absent", "pipelines.steps.evaluate_model")
     assert [_told(standby, tmp_path / f"run-{number}", step) for number, step in enumerate(steps)] == [
@@ -26,6 +26,11 @@ def test_run_finds_imported_what_its_steps_need(tmp_path: Path) -> None:
         {"imported": [True, True, False, False], "threads": 1},
         {"imported": [True, True, False, False], "threads": 1},
         {"imported": [True, True, True, True], "threads": 1},
+    ]
+    logs = [(tmp_path / f"run-{number}" / "log.txt") for number in range(len(steps))]
+    assert [log.read_text() if log.exists() else "" for log in logs] == [
+        *("", "load_and_preprocess_data: importing libraries …\n"),
+        *("", "evaluate_model: importing libraries …\n"),
     ]
     standby.close()
 

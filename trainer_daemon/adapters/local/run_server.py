@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.preloading import preload
+from pipelines.preloading import preload, steps_to_import
 from trainer_daemon.adapters.local import runner
 from trainer_daemon.adapters.local.fork_server import ForkServer
 from trainer_daemon.adapters.local.run_folder import RunFolder
@@ -50,11 +50,20 @@ class _Preloading:
         self._seen: set[str] = set()
 
     def before_run(self, message: bytes) -> None:
-        compiled = RunFolder(Path(os.fsdecode(message))).compiled()
-        if compiled not in self._seen:
-            for _module in preload(compiled):
-                self._server.tell_ends()
+        folder = RunFolder(Path(os.fsdecode(message)))
+        compiled = folder.compiled()
+        if compiled in self._seen:
+            return
         self._seen.add(compiled)
+        for step in steps_to_import(compiled)[:1]:  # it takes seconds, and whoever waits for its first line should have that now
+            _append(folder.log, f"{step}: importing libraries …\n")
+        for _module in preload(compiled):
+            self._server.tell_ends()
+
+
+def _append(log: Path, line: str) -> None:
+    with suppress(OSError), log.open("a", encoding="utf-8") as file:  # without it the run is the same
+        file.write(line)
 
 
 if __name__ == "__main__":
