@@ -7,6 +7,9 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
+# hundreds of processes import the same modules: what one has compiled is kept for the others, whatever the environment says
+unexport PYTHONDONTWRITEBYTECODE
+
 # a grammar that takes four seconds to load wherever jsonschema is imported, as by kfp; it would check IRIs, which nothing here has
 SLOW_IMPORTS := --no-emit-package rfc3987-syntax --no-emit-package lark
 
