@@ -22,13 +22,12 @@ _WHEN_AT_WORK: Mapping[str, Sequence[str]] = {
 
 
 def steps_to_import(compiled: str) -> tuple[str, ...]:
-    """Names of the steps that a text names and that are not imported yet.
+    """Names of the steps that a pipeline names and that are not imported yet, in their order.
 
     Args:
-        compiled: Text of a compiled pipeline, or of one of its components.
+        compiled: Text of the compiled pipeline.
     """
-    named = set(_STEP.findall(compiled))
-    return tuple(step.rpartition(".")[2] for step in _WHEN_AT_WORK if step in named and step not in sys.modules)
+    return tuple(step.rpartition(".")[2] for step in _named(compiled) if step not in sys.modules)
 
 
 def preload(compiled: str) -> Iterator[str]:
@@ -43,9 +42,8 @@ def preload(compiled: str) -> Iterator[str]:
         The names of the modules, each after its import.
     """
     bound_threads()
-    named = set(_STEP.findall(compiled))
     try:
-        for step in (step for step in _WHEN_AT_WORK if step in named):
+        for step in _named(compiled):
             for name in (step, *_WHEN_AT_WORK[step]):
                 gc.disable()  # while modules are made, there is nothing to collect, and looking takes a tenth of the time
                 importlib.import_module(name)
@@ -56,3 +54,8 @@ def preload(compiled: str) -> Iterator[str]:
         return
     gc.collect()
     gc.freeze()  # what was imported is never garbage; looking at it would also copy the memory that the steps share
+
+
+def _named(compiled: str) -> Sequence[str]:
+    named = set(_STEP.findall(compiled))
+    return [step for step in _WHEN_AT_WORK if step in named]
