@@ -11,26 +11,42 @@ import pytest
 from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import FINAL, PATIENCE_S, TOOL, Workspace, wait_until
 from tests.acceptance.registry_view import look, set_alias
-from tests.acceptance.test_health import ended
+from tests.acceptance.test_health import ended, has_status, require_alive_and_ready, scraped
+from tests.emulators.processes import free_address
 from trainer_daemon.demo_data import monthly_drop
 
 STORY = ["event_recorded", "run_queued", "run_submitted", "run_trained", "candidate_promoted"]
 """What an operator reads about a drop that became champion."""
 ROWS_OF_A_LONG_RUN = 50_000
+LASTING = (
+    "trainer_drops{",
+    "trainer_runs{",
+    "trainer_run_duration",
+    "trainer_decisions_total",
+    "trainer_rule",
+    "trainer_evaluation",
+)
+"""What the figures begin with that the ledger knows."""
 
 
 @pytest.mark.timeout(1800)
-def test_monthly_drops_become_runs_decisions_and_a_champion(workspace: Workspace) -> None:
-    """Three months with drift, told by ledger, registry and log alike, whatever a daemon, an uploader or an operator does."""
+def test_monthly_drops_become_runs_decisions_and_a_champion(make_workspace: MakeWorkspace) -> None:
+    """Four months with drift, told by ledger, registry and log alike, whatever a daemon, an uploader or an operator does."""
+    address = free_address()
+    top, training = f'[http]\nlisten = "{address}"', {"estimator": "logistic_regression"}
+    workspace = make_workspace(top=top, schedule="0 3 29 2 *", training=training)
     daemon = workspace.start()
-    wait_until(lambda: workspace.logged("daemon_started"), "the daemon starts")
+    require_alive_and_ready(address, daemon.pid)
     require_second_daemon_to_be_refused(workspace, daemon)
     require_half_written_file_to_be_trained_when_it_is_complete(workspace)
+    require_figures_of_what_has_happened(address)
     require_one_filter_to_find_everything_about_a_drop(workspace)
     require_corrected_upload_to_supersede_the_run_under_way(workspace)
     require_operator_to_trigger_and_cancel(workspace)
-    require_next_daemon_to_go_on_with_a_run(workspace)
     require_alias_moved_by_hand_to_be_respected(workspace)
+    require_next_daemon_to_go_on_with_a_run(workspace)
+    require_alias_moved_while_no_daemon_ran_to_be_respected(workspace)
+    require_figures_after_a_restart_as_before(workspace, address)
     require_log_lines_as_cloud_logging_wants_them(workspace)
 
 
@@ -109,17 +125,33 @@ def ended_well(workspace: Workspace, *command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def require_alias_moved_by_hand_to_be_respected(workspace: Workspace) -> None:
+    """Under a daemon at work: it says so, keeps to it, and compares the next candidate with who is champion now."""
+    assert workspace.status()["champion"]["version"] == "2"
+    set_alias(workspace.root, "champion", "1")
+    happens(workspace, "candidate_promoted", lambda: workspace.drop("churn_data_2025_06.csv", monthly_drop(drift=1.0, seed=1)))
+    (moved,) = workspace.logged("champion_moved_externally")
+    assert (moved["severity"], moved["champion_version"], moved["previous_version"]) == ("WARNING", "1", "2")
+    assert len(workspace.logged("run_reevaluated")) == 1
+    assert "evaluated on held-out rows against champion version 1" in workspace.status()["runs"][5]["decision"]["reasons"]
+    assert look(workspace.root).aliases == {"champion": "3", "previous-champion": "1", "candidate": "3"}
+    assert "version 1 was found to be champion, put there outside the daemon" in workspace.ask("explain", "1").stdout
+    told = "version 2 stopped being champion: version 1 was put there outside the daemon"
+    assert told in workspace.ask("explain", "2").stdout
+
+
 def require_next_daemon_to_go_on_with_a_run(workspace: Workspace) -> None:
     """SIGTERM ends it within ten seconds; the run is adopted, not repeated, and an identical re-upload starts none."""
-    run = happens(workspace, "run_submitted", lambda: workspace.drop("churn_data_2025_06.csv", monthly_drop(drift=1.0, seed=1)))
+    run = happens(workspace, "run_submitted", lambda: workspace.drop("churn_data_2025_07.csv", monthly_drop(drift=1.0, seed=2)))
     assert ended(workspace)
-    assert states(workspace)[5:] == [("2025-06", "RUNNING")]
+    assert states(workspace)[6:] == [("2025-07", "RUNNING")]
     (workspace.drops / "churn_data_2025_03.csv").touch()
     workspace.drop("churn_data_2025_02.csv", "no header")
     set_alias(workspace.root, "champion", "1")
     known = len(workspace.logged("event_duplicated"))
-    assert workspace.run_until_idle() == 0
-    assert states(workspace)[5:] == [("2025-06", "PROMOTED"), ("2025-02", "QUARANTINED")]
+    happens(workspace, "drop_quarantined", workspace.start)
+    wait_until(lambda: workspace.logged("event_duplicated")[known:], "the re-upload is settled")
+    assert states(workspace)[6:] == [("2025-07", "PROMOTED"), ("2025-02", "QUARANTINED")]
     assert len(workspace.logged("event_duplicated")) == known + 1
     submitted = [line["run"] for line in workspace.logged("run_submitted")]
     assert run["run"] in submitted
@@ -127,19 +159,46 @@ def require_next_daemon_to_go_on_with_a_run(workspace: Workspace) -> None:
     assert workspace.logged("run_lost") == []
 
 
-def require_alias_moved_by_hand_to_be_respected(workspace: Workspace) -> None:
+def require_alias_moved_while_no_daemon_ran_to_be_respected(workspace: Workspace) -> None:
     """The evidence against the old champion is not used; the candidate is compared with the one that is champion now."""
-    assert [line["champion_version"] for line in workspace.logged("champion_moved_externally")] == ["1"]
-    assert len(workspace.logged("run_reevaluated")) == 1
+    assert [line["champion_version"] for line in workspace.logged("champion_moved_externally")] == ["1", "1"]
+    assert len(workspace.logged("run_reevaluated")) == 2
     status, registry = workspace.status(), look(workspace.root)
     promoted = [run for run in status["runs"] if run["state"] == "PROMOTED"]
-    assert [run["period"] for run in promoted] == ["2025-03", "2025-05", "2025-06"]
-    assert status["champion"] == {"version": "3", "run": promoted[2]["name"]}
-    assert registry.aliases == {"champion": "3", "previous-champion": "1", "candidate": "3"}
-    assert [tags["validation_status"] for tags in registry.versions.values()] == ["approved"] * 3
+    assert [run["period"] for run in promoted] == ["2025-03", "2025-05", "2025-06", "2025-07"]
+    assert status["champion"] == {"version": "4", "run": promoted[3]["name"]}
+    assert registry.aliases == {"champion": "4", "previous-champion": "1", "candidate": "4"}
+    assert [tags["validation_status"] for tags in registry.versions.values()] == ["approved"] * 4
     assert {tags["trainer.run_key"] for tags in registry.versions.values()} == {run["key"] for run in promoted}
-    rules = json.loads(registry.versions["3"]["trainer.decision"])["rules"]
+    rules = json.loads(registry.versions["4"]["trainer.decision"])["rules"]
     assert {rule["rule"]: rule["result"] for rule in rules}["min_gain[log_loss]"] == "passed"
+
+
+def require_figures_of_what_has_happened(address: str) -> None:
+    """Drops, decisions, the champion, and what was called."""
+    figures = scraped(address)
+    assert figures['trainer_drops{model="churn",outcome="promoted"}'] == 1
+    assert figures['trainer_drops{model="churn",outcome="quarantined"}'] == 1
+    assert figures['trainer_decisions_total{model="churn",verdict="promote"}'] == 1
+    assert figures['trainer_champion_info{model="churn",period="2025-03",version="1"}'] == 1
+    assert figures['trainer_run_duration_seconds_count{model="churn",state="TRAINED"}'] == 1
+    assert figures['trainer_call_duration_seconds_count{call="promote",service="mlflow"}'] == 1
+    assert figures['trainer_last_successful_look_timestamp_seconds{model="churn"}'] > 0
+
+
+def require_figures_after_a_restart_as_before(workspace: Workspace, address: str) -> None:
+    """What the ledger knows; calls are counted since the start."""
+    before = scraped(address)
+    assert 'trainer_call_duration_seconds_count{call="promote",service="mlflow"}' in before
+    assert ended(workspace)
+    workspace.start()
+    has_status(address, "/readyz", 200)
+    after = scraped(address)
+    assert {name: after.get(name) for name in before if name.startswith(LASTING)} == {
+        name: value for name, value in before.items() if name.startswith(LASTING)
+    }
+    assert 'trainer_call_duration_seconds_count{call="promote",service="mlflow"}' not in after
+    assert ended(workspace)
 
 
 def require_log_lines_as_cloud_logging_wants_them(workspace: Workspace) -> None:
