@@ -93,16 +93,3 @@ def test_services_that_are_elsewhere_are_asked(
     assert f"subscribe {subscription}" in has_status(address, "/livez", 200)["loops"]
     assert psutil.Process(daemon.pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
     assert ended(workspace)
-
-
-def require_alive_and_ready(address: str, pid: int) -> None:
-    """Every loop is asked about, the schedule's too, and every part that is configured; being asked keeps it small."""
-    ready = has_status(address, "/readyz", 200)
-    assert ready == {
-        "status": "ready",
-        "parts": dict.fromkeys(("daemon", "ledger", "orchestrator", "mlflow", "bucket churn"), "ok"),
-    }
-    alive = has_status(address, "/livez", 200)
-    loops = ("start", "main", "lease", "reconcile churn", "list churn", "schedule churn")
-    assert alive == {"status": "alive", "loops": dict.fromkeys(loops, "ok")}
-    assert psutil.Process(pid).memory_info().rss < MEMORY_MIB_MAX * 2**20

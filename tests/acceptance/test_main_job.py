@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from tests.acceptance import bad_drops
 from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import FINAL, PATIENCE_S, TOOL, Workspace, wait_until
 from tests.acceptance.registry_view import look, set_alias
-from tests.acceptance.test_health import ended, has_status, require_alive_and_ready, scraped
+from tests.acceptance.test_health import MEMORY_MIB_MAX, ended, has_status, scraped
 from tests.emulators.processes import free_address
 from trainer_daemon.demo_data import monthly_drop
 
@@ -31,10 +33,11 @@ LASTING = (
 
 @pytest.mark.timeout(1800)
 def test_monthly_drops_become_runs_decisions_and_a_champion(make_workspace: MakeWorkspace) -> None:
-    """Four months with drift, told by ledger, registry and log alike, whatever a daemon, an uploader or an operator does."""
+    """Months with drift, told by ledger, registry, log and figures alike, whatever daemon, uploader or operator does."""
     address = free_address()
     top, training = f'[http]\nlisten = "{address}"', {"estimator": "logistic_regression"}
     workspace = make_workspace(top=top, schedule="0 3 29 2 *", training=training)
+    bad_drops.add_model(workspace)
     daemon = workspace.start()
     require_alive_and_ready(address, daemon.pid)
     require_second_daemon_to_be_refused(workspace, daemon)
@@ -43,6 +46,7 @@ def test_monthly_drops_become_runs_decisions_and_a_champion(make_workspace: Make
     require_one_filter_to_find_everything_about_a_drop(workspace)
     require_corrected_upload_to_supersede_the_run_under_way(workspace)
     require_operator_to_trigger_and_cancel(workspace)
+    bad_drops.require_bad_drops_to_cost_themselves_only(workspace)
     require_alias_moved_by_hand_to_be_respected(workspace)
     require_next_daemon_to_go_on_with_a_run(workspace)
     require_alias_moved_while_no_daemon_ran_to_be_respected(workspace)
@@ -61,6 +65,17 @@ def happens(workspace: Workspace, event: str, act: Callable[[], object]) -> dict
 def states(workspace: Workspace) -> list[tuple[str, str]]:
     """Period and state of every run, in the order of their beginning."""
     return [(run["period"], run["state"]) for run in workspace.status()["runs"]]
+
+
+def require_alive_and_ready(address: str, pid: int) -> None:
+    """Every loop is asked about, the schedule's too, and every part that is configured; being asked keeps it small."""
+    ready = has_status(address, "/readyz", 200)
+    parts = ("daemon", "ledger", "orchestrator", "mlflow", "bucket churn", "bucket bad")
+    assert ready == {"status": "ready", "parts": dict.fromkeys(parts, "ok")}
+    alive = has_status(address, "/livez", 200)
+    loops = ("start", "main", "lease", "reconcile churn", "list churn", "schedule churn", "reconcile bad", "list bad")
+    assert alive == {"status": "alive", "loops": dict.fromkeys(loops, "ok")}
+    assert psutil.Process(pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
 
 
 def require_second_daemon_to_be_refused(workspace: Workspace, first: "subprocess.Popen[bytes]") -> None:
