@@ -227,19 +227,6 @@ def require_log_lines_as_cloud_logging_wants_them(workspace: Workspace) -> None:
     assert all(run["state"] in FINAL for run in workspace.status()["runs"])
 
 
-def test_stopped_daemon_exits_0_even_when_a_run_has_failed(light_workspace: MakeWorkspace) -> None:
-    """A stop is no failure; working until idle with a failed run is one."""
-    workspace = light_workspace(attempts_max=1)
-    daemon = workspace.start()
-    workspace.drop("churn_data_2025_03.csv", b"a,Churn\n\xff,1\n")
-    wait_until(lambda: workspace.logged("run_failed"), "the run fails")
-    assert workspace.logged("run_failed")[0]["reason"].startswith("step obey failed: UnicodeDecodeError")
-    daemon.terminate()
-    assert daemon.wait(240) == 0
-    assert workspace.ask("trigger").returncode == 0
-    assert workspace.run_until_idle() == 1
-
-
 def test_until_idle_ends_with_1_when_the_bucket_is_missing(workspace: Workspace) -> None:
     """It must not hang in a job that nobody watches."""
     workspace.drops.rmdir()
