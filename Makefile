@@ -27,7 +27,7 @@ FIRST ?= 0
 REPLICAS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit simulate check format lock bench image image-test wheelhouse clean
+.PHONY: help setup demo test lint unit servers simulate check format lock bench image image-test wheelhouse clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,7 +48,9 @@ $(READY): requirements-dev.lock requirements-uv.lock pyproject.toml
 demo: setup ## the main job in about two minutes
 	@$(BIN)/trainer-daemon demo
 
-test: setup unit ## every test, unit to acceptance; the image has its own
+test: unit servers ## every test, unit to acceptance; the image has its own
+
+servers: setup
 	@$(PYTEST) -n 4 --dist loadgroup --no-loadscope-reorder tests/integration tests/simulation tests/acceptance
 
 simulate: setup ## the daemon in a simulated world: make simulate HISTORIES=10000 SEED=1; FIRST=n begins at history n
