@@ -80,7 +80,9 @@ def require_alive_and_ready(address: str, pid: int) -> None:
 
 def require_second_daemon_to_be_refused(workspace: Workspace, first: "subprocess.Popen[bytes]") -> None:
     """On the same ledger, with the first one's process id."""
-    done = workspace.call("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINER_HTTP__LISTEN", free_address())
+        done = workspace.call("run")
     assert done.returncode == 1
     assert f"another daemon (pid {first.pid})" in done.stderr + done.stdout
 
