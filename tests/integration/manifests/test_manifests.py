@@ -26,6 +26,18 @@ from trainer_daemon.healthcheck import LIVE_PATH, READY_PATH
 
 LABELS = {"app.kubernetes.io/name": "trainer-daemon"}
 CUSTOM = {"PodMonitor", "PrometheusRule"}
+EGRESS = {
+    *{("kube-dns, node-local-dns", 53), ("169.254.20.10/32", 53), ("ml-pipeline", 8888), ("mlflow", 5000), ("0.0.0.0/0", 443)},
+    *{("169.254.169.252/32", port) for port in (987, 988)},
+    *{("169.254.169.254/32", port) for port in (80, 8080)},
+}
+PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+GRANTED = {
+    "experiments": {"create", "get", "list"},
+    "pipelines": {"create", "get", "list"},
+    "runs": {"archive", "create", "get", "list", "terminate"},
+    "jobs": {"disable", "list"},  # recurring runs, in the words of Kubeflow Pipelines
+}
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
@@ -190,6 +202,44 @@ def test_role_of_the_profile_is_for_the_account_of_the_daemon() -> None:
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
     assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {"pipelines.kubeflow.org"}
+    assert {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]} == GRANTED
+
+
+def peer_of(door: Manifest) -> str:
+    """Whom a rule of the network is about."""
+    if "ipBlock" in door:
+        return str(door["ipBlock"]["cidr"])
+    selector = door["podSelector"]
+    return (
+        str(selector["matchLabels"]["app"]) if "matchLabels" in selector else ", ".join(selector["matchExpressions"][0]["values"])
+    )
+
+
+@every_overlay
+def test_network_is_open_for_what_is_used_only(overlay: str) -> None:
+    """In to metrics, for collectors; out to names, Kubeflow Pipelines, MLflow, Google, and the database if there is one."""
+    policy = only(overlay, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    [[collectors]] = [rule["from"] for rule in policy["ingress"]]
+    assert [each["values"] for each in collectors["namespaceSelector"]["matchExpressions"]] == [["gmp-system", "monitoring"]]
+    doors = {(peer_of(to), port["port"]) for rule in policy["egress"] for to in rule["to"] for port in rule["ports"]}
+    assert doors == EGRESS | ({("postgres", 5432)} if overlay == "overlays/postgres" else set())
+    internet = [to["ipBlock"] for rule in policy["egress"] for to in rule["to"] if peer_of(to) == "0.0.0.0/0"]
+    assert [each["except"] for each in internet] == [PRIVATE]
+
+
+@every_overlay
+def test_account_is_one_of_google_where_there_is_google(overlay: str) -> None:
+    """By Workload Identity."""
+    annotations = only(overlay, "ServiceAccount")["metadata"].get("annotations", {})
+    google = {"iam.gke.io/gcp-service-account": "trainer-daemon@PROJECT.iam.gserviceaccount.com"}
+    assert annotations == ({} if overlay == "overlays/minikube" else google)
+
+
+@every_overlay
+def test_pod_may_always_be_evicted(overlay: str) -> None:
+    """A budget of none would block every upgrade of a node."""
+    assert only(overlay, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 def test_overlay_of_the_installation_guide_builds(tmp_path: Path) -> None:
