@@ -2,11 +2,13 @@
 
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.integration.manifests.tools import (
     K8S,
+    MLFLOW,
     MONITORING,
     OVERLAYS,
     ROOT,
@@ -55,7 +57,7 @@ def port_of(manifest: Manifest) -> object:
 
 def test_every_manifest_follows_the_schema_of_kubernetes(tmp_path: Path) -> None:
     """Strictly: an unknown field is a misspelt one."""
-    folders = [*OVERLAYS, MONITORING]
+    folders = [*OVERLAYS, MLFLOW, MONITORING]
     files = {overlay: tmp_path / f"{overlay.replace('/', '-')}.yaml" for overlay in folders}
     for overlay, file in files.items():
         file.write_text(rendered(K8S / overlay))
@@ -228,6 +230,25 @@ def test_network_is_open_for_what_is_used_only(overlay: str) -> None:
     assert [each["except"] for each in internet] == [PRIVATE]
 
 
+def test_mlflow_is_where_the_daemon_looks_for_it(tmp_path: Path) -> None:
+    """It answers to the name that it is asked by, is as restricted as the daemon, and admits the daemon and steps only."""
+    address = urlsplit(settings("base", tmp_path).mlflow.tracking_uri)
+    service, pod = only(MLFLOW, "Service"), only(MLFLOW, "Deployment")["spec"]["template"]
+    [server] = pod["spec"]["containers"]
+    [names] = [each.partition("=")[2].split(",") for each in server["args"] if each.startswith("--allowed-hosts=")]
+    assert address.netloc in names
+    assert address.hostname == f"{service['metadata']['name']}.{service['metadata']['namespace']}"
+    assert (port_of(service["spec"]), server["ports"]) == (address.port, [{"name": "http", "containerPort": address.port}])
+    assert service["spec"]["selector"] == pod["metadata"]["labels"] == {"app": "mlflow"}
+    daemon = only("base", "Deployment")["spec"]["template"]["spec"]
+    assert (server["image"], server["securityContext"]) == (container("base")["image"], container("base")["securityContext"])
+    assert pod["spec"]["securityContext"] == daemon["securityContext"]
+    policy = only(MLFLOW, "NetworkPolicy")["spec"]
+    admitted, steps = (each["podSelector"] for [rule] in [policy["ingress"]] for each in rule["from"])
+    assert (admitted["matchLabels"], steps["matchExpressions"][0]["key"]) == (LABELS, "pipeline/runid")
+    assert "egress" not in policy
+
+
 @every_overlay
 def test_account_is_one_of_google_where_there_is_google(overlay: str) -> None:
     """By Workload Identity."""
@@ -255,8 +276,11 @@ def test_overlay_of_the_installation_guide_builds(tmp_path: Path) -> None:
         assert word in text
         text = text.replace(word, value)
     (mine / "kustomization.yaml").write_text(text)
-    made = {each["kind"]: each for each in built(mine)}
-    container = made["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    images = {container["image"], *(each["value"] for each in container["env"])}
+    made = {(each["kind"], each["metadata"]["name"]): each for each in built(mine)}
+    daemon, mlflow = (
+        made["Deployment", name]["spec"]["template"]["spec"]["containers"][0] for name in ("trainer-daemon", "mlflow")
+    )
+    images = {daemon["image"], mlflow["image"], *(each["value"] for each in daemon["env"])}
     assert images == {f"registry.example/trainer@sha256:{'0' * 64}"}
-    assert made["ServiceAccount"]["metadata"]["annotations"] == {"iam.gke.io/gcp-service-account": "me@example"}
+    account = made["ServiceAccount", "trainer-daemon"]
+    assert account["metadata"]["annotations"] == {"iam.gke.io/gcp-service-account": "me@example"}
