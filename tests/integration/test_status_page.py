@@ -394,6 +394,8 @@ def test_command_line_for_the_log_selects_one_run(night: Site) -> None:
         "run_queued",
         "library_logged",
     ]
+    filter_ = f'(labels.run_key="{run.key}" OR labels.drop={json.dumps(run.drop.ref)})'
+    assert filter_ in unescape(text), "for Cloud Logging the same, by labels"
 
 
 def test_run_that_failed_for_good_waits_for_a_person(tmp_path: Path) -> None:
