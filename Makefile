@@ -61,11 +61,11 @@ check: setup lint unit ## what needs no server: lint, types, layers, unit tests
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@nice $(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 
 unit: setup
-	@$(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
+	@nice $(PYTEST) -n 2 tests/unit  # by themselves: hypothesis minds random numbers that a library's thread draws meanwhile
 
 format: setup ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix-only .
