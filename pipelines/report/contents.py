@@ -300,8 +300,8 @@ def _gain(metric: str, entry: Slice) -> float:
 
 def _shifts(drift: Mapping[str, Any]) -> tuple[Shift, ...]:
     columns = sorted((_shift(str(name), entry) for name, entry in drift["columns"].items()), key=lambda shift: -shift.psi)
-    score = _part(lambda: (_shift("the champion's score", drift["score"]),), ())
-    return (*columns[:_SHIFTS_MAX], *score)
+    score = _part(lambda: _shift("the champion's score", drift["score"]), None)
+    return (*columns[:_SHIFTS_MAX], *([score] if score else []))
 
 
 def _shift(name: str, entry: Mapping[str, Any]) -> Shift:

@@ -55,6 +55,18 @@ def test_stricter_rules_show_what_they_would_have_refused(call: Call, folder: Pa
 
 
 @pytest.mark.usefixtures("past")
+def test_what_the_environment_says_of_the_daemons_rules_does_not_speak_for_the_others(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is judged by as it stands, and needs not have what the daemon's variables override."""
+    own = folder / "trainer.toml"
+    own.write_text(own.read_text() + '[[notifications]]\nname = "chat"\nurl = "http://x"\nformat = "slack"\n')
+    monkeypatch.setenv("TRAINER_MODELS__CHURN__PROMOTION__MIN_GAIN", "0.2")
+    monkeypatch.setenv("TRAINER_NOTIFICATIONS__CHAT__URL", "http://127.0.0.1:9")
+    assert not any(each["differs"] for each in decisions(call, "--policy", rules(folder, AS_IT_WAS)))
+
+
+@pytest.mark.usefixtures("past")
 def test_only_periods_since_a_month_are_judged_again(call: Call, folder: Path) -> None:
     """That month included."""
     found = decisions(call, "--policy", rules(folder, AS_IT_WAS), "--since", "2025-03")

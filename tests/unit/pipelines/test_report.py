@@ -140,7 +140,7 @@ def test_drift_of_the_furthest_columns_and_of_the_score_is_told() -> None:
     assert [shift.name for shift in shifts] == ["c7", "c6", "c5", "c4", "c3", "the champion's score"]
     texts = parsed(render_report({**EVALUATION, "drift": drift}, SUBJECT)).texts
     assert {"0.700", "0.050", "0.011", "0.022", "0.033"} <= set(texts)
-    unknown = {"columns": {}, "score": None, "error": "version 7 was registered without reference.json"}
+    unknown: dict[str, Any] = {"columns": {}, "score": None, "error": "version 7 was registered without reference.json"}
     texts = parsed(render_report({**EVALUATION, "drift": unknown}, SUBJECT)).texts
     assert "It cannot be compared: version 7 was registered without reference.json." in texts
 
