@@ -177,4 +177,5 @@ def test_year_ends_in_january() -> None:
         ages[period] = next(entry for entry in decision.outcomes if entry.rule == "min_label_age_days")
     assert (ages["2025-12"].observed, ages["2025-12"].result) == (10, "passed")
     assert (ages["2026-01"].observed, ages["2026-01"].result) == (-21, "failed")
+    assert ages["2026-01"].sentence.startswith("2026-01 was not over for another 21.0 days when it was evaluated")
     assert (ages["spring"].observed, ages["spring"].result) == (None, "failed")
