@@ -130,7 +130,8 @@ def replay(
     """Judge every stored evaluation again by other rules.
 
     Shows which decisions would have been different. Nothing is trained and nothing changes. Every candidate is held against
-    the champion of then, also where the other rules would have made another champion by then.
+    the champion of then, also where the other rules would have made another champion by then. The file's rules are taken as
+    they stand: no environment variable overrides them.
     """
     if since and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", since):
         message = f"{since!r} is no month; it must be YYYY-MM, as 2025-03"

@@ -123,6 +123,22 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """How far one column, or the champion's score, is from the champion's training data.
+
+    Attributes:
+        psi: Population stability index.
+        by_chance: What it would be about without any drift.
+        ks: Kolmogorov-Smirnov distance; texts have none.
+    """
+
+    name: str
+    psi: float
+    by_chance: float | None
+    ks: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """Everything that the page takes from the evaluation.
 
@@ -133,8 +149,10 @@ class Contents:
         champion: None when there is none, or when it could not be scored.
         note: What is to be said of the champion.
         intervals: Per metric, what 95 % of the resamples of the difference lie in.
+        tests: What DeLong's and McNemar's tests say of the difference, a sentence each.
         slices: By the metric that has to improve, those first where the candidate does worst.
-        shifts: Columns that moved most from the champion's training data, with their stability index.
+        shifts: The columns that moved most, then the champion's score.
+        drift_error: Why nothing can be said of drift; empty when something can, or without a champion.
     """
 
     title: str
@@ -144,8 +162,10 @@ class Contents:
     champion: Side | None
     note: str
     intervals: Mapping[str, tuple[float, float]]
+    tests: tuple[str, ...]
     slices: tuple[Slice, ...]
-    shifts: tuple[tuple[str, float], ...]
+    shifts: tuple[Shift, ...]
+    drift_error: str
 
 
 def read_contents(document: Mapping[str, Any], metric: str) -> Contents:
@@ -165,8 +185,10 @@ def read_contents(document: Mapping[str, Any], metric: str) -> Contents:
         champion=champion if champion and champion.metrics else None,
         note=_part(lambda: _note(document["champion"]), "Nothing is known of the champion."),
         intervals=_part(lambda: _intervals(document["differences"]["metrics"]), {}),
+        tests=_tests(document),
         slices=_part(lambda: _slices(document["slices"]["found"], metric), ()),
         shifts=_part(lambda: _shifts(document["drift"]), ()),
+        drift_error=_part(lambda: str(document["drift"]["error"] or ""), ""),
     )
 
 
@@ -231,6 +253,31 @@ def _intervals(differences: Mapping[str, Any]) -> dict[str, tuple[float, float]]
     return {name: (_number(low), _number(high)) for name, (low, high) in known.items()}
 
 
+def _tests(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """A test that was not made, or cannot be read, says nothing."""
+    found = (
+        _part(lambda: _delong(document["differences"]["delong"]), ""),
+        _part(lambda: _mcnemar(document["differences"]["mcnemar"]), ""),
+    )
+    return tuple(filter(None, found))
+
+
+def _delong(test: Mapping[str, Any]) -> str:
+    return f"ROC-AUC, DeLong's test: {_probability(test['p'])}."
+
+
+def _mcnemar(test: Mapping[str, Any]) -> str:
+    ours, theirs = int(test["only_first"]), int(test["only_second"])
+    return (
+        f"Accuracy, McNemar's test (mid-p): {_probability(test['p_mid'])}; "
+        f"{ours:,} rows only the candidate decides rightly, {theirs:,} only the champion."
+    )
+
+
+def _probability(p: float) -> str:
+    return "p < 0.0001" if _number(p) < 0.0001 else f"p = {p:.2g}"  # noqa: PLR2004 - finer is nobody's business
+
+
 def _slices(found: Sequence[Mapping[str, Any]], metric: str) -> tuple[Slice, ...]:
     slices = [
         Slice(
@@ -251,9 +298,15 @@ def _gain(metric: str, entry: Slice) -> float:
     return -difference if metric in LOWER_IS_BETTER else difference
 
 
-def _shifts(drift: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    moved = {str(name): _number(shift["psi"]) for name, shift in drift["columns"].items()}
-    return tuple(sorted(moved.items(), key=lambda item: -item[1])[:_SHIFTS_MAX])
+def _shifts(drift: Mapping[str, Any]) -> tuple[Shift, ...]:
+    columns = sorted((_shift(str(name), entry) for name, entry in drift["columns"].items()), key=lambda shift: -shift.psi)
+    score = _part(lambda: _shift("the champion's score", drift["score"]), None)
+    return (*columns[:_SHIFTS_MAX], *([score] if score else []))
+
+
+def _shift(name: str, entry: Mapping[str, Any]) -> Shift:
+    known = _numbers(entry)
+    return Shift(name=name, psi=_number(entry["psi"]), by_chance=known.get("psi_without_drift"), ks=known.get("ks"))
 
 
 def _points(pairs: Sequence[Sequence[float]]) -> Points:

@@ -72,8 +72,8 @@ def _templates() -> Environment:
     return templates
 
 
-def _number(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.4f}"
+def _number(value: float | None, digits: int = 4) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"
 
 
 def _difference(candidate: float | None, champion: float | None) -> str:

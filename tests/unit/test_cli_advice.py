@@ -115,6 +115,16 @@ def test_candidate_that_only_shadow_mode_rejected_passed_every_rule() -> None:
     assert "set another mode in trainer.toml" in told(run)
 
 
+def test_rejected_candidate_that_somebody_made_champion_is_what_serving_loads() -> None:
+    """Nobody is told that another one goes on serving."""
+    failed = RuleOutcome(rule="min_gain[log_loss]", result=Result.FAILED, sentence="worse")
+    run = a_run(RunState.REJECTED, decision=a_decision(Verdict.REJECT, outcomes=(failed,)), model_version="2")
+    words = told(run, champion="2")
+    assert words.startswith("It is what serving loads, although it was rejected.")
+    assert "`trainer-daemon rollback --reason WHY`" in words
+    assert "the champion goes on serving" in told(run, champion="3")
+
+
 def test_superseded_run_points_at_its_newest_successor() -> None:
     """By name, with the command that tells its story."""
     old = a_run(RunState.SUPERSEDED)

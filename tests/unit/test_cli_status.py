@@ -58,7 +58,11 @@ def test_run_is_listed_with_every_key() -> None:
         "orchestrator_run": "o",
         "link": "https://kf/o",
         "model_version": "2",
-        "decision": {"verdict": "reject", "reasons": ["about min_gain[log_loss]"]},
+        "decision": {
+            "verdict": "reject",
+            "main_reason": "about min_gain[log_loss]",
+            "reasons": ["about min_gain[log_loss]"],
+        },
         "error": None,
     }
     assert [listed[1][key] for key in ("orchestrator_run", "link", "model_version", "decision")] == [None] * 4

@@ -30,8 +30,13 @@ def _about_strangers(found: Match, session: Session) -> tuple[str, ...]:
     champion = found.records.champion
     if champion is None or champion.version not in found.versions:
         return ("Nothing has to be done: it is not champion, and no run of this ledger made it.",)
+    return (_put_there("no run of this ledger made it", session),)
+
+
+def _put_there(although: str, session: Session) -> str:
+    """About a champion that the daemon has not made one."""
     back = session.command("rollback", "--reason", "WHY")
-    return (f"It is what serving loads, although no run of this ledger made it. If nobody should have put it there: `{back}`.",)
+    return f"It is what serving loads, although {although}. If nobody should have put it there: `{back}`."
 
 
 def _about_event(item: Happening, session: Session) -> tuple[str, ...]:
@@ -141,6 +146,8 @@ def _about_rejection(run: Run, records: Records, session: Session) -> tuple[str,
     if run.model_version in rolled_back(records.interventions):
         back = session.command("promote", run.model_version, "--force", "--reason", "WHY")
         return (f"Nothing has to be done: a person took it back, and only a person brings it back: `{back}`.",)
+    if records.champion and records.champion.version == run.model_version:
+        return (_put_there("it was rejected", session),)
     stays = "the champion goes on serving" if records.champion else "there is no champion, as before"
     if run.error:
         return (f"Nothing has to be done: {stays}. The candidate was not accepted: {run.error}.",)

@@ -1,7 +1,6 @@
 """`replay`: which decisions other rules would have made; reads the ledger, changes nothing."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ def replay(policy: Path, *, since: str, config: Path, model: str | None, as_json
         CommandError: A model has no rules in the other file.
     """
     session = open_session(config)
-    other = load_settings(policy, os.environ)
+    other = load_settings(policy, {})  # what the environment says of the daemon's own rules must not speak for these
     rules = {name: _rules(other, name, policy) for name in session.models(model)}
     with reading(session) as history:
         judged = {name: _replayed(history, name, since, rules[name]) if history else () for name in rules}

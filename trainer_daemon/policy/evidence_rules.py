@@ -101,7 +101,8 @@ def label_age(evaluation: Evaluation, period: str, required_days: int) -> RuleOu
     if ended is None:
         return missing(rule, f"period {period!r} is no month, so nobody knows when it ended", required_days)
     days = (at - ended).total_seconds() / _S_PER_DAY
-    sentence = f"{period} had been over for {days:.1f} days when it was evaluated, at least {required_days} are needed"
+    was = f"had been over for {days:.1f} days" if days >= 0 else f"was not over for another {-days:.1f} days"
+    sentence = f"{period} {was} when it was evaluated, at least {required_days} days after its end are needed"
     return outcome(rule, passed=days >= required_days, sentence=sentence, numbers=(days, required_days))
 
 

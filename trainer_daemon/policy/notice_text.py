@@ -1,6 +1,6 @@
 """A notice in a sentence or two, for people who read it in a chat. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer_daemon.policy.notices import Notice, NoticeKind
@@ -18,7 +18,15 @@ def slack_text(notice: Notice) -> str:
 
 def sentence(notice: Notice) -> str:
     """What happened, and why."""
-    return f"{notice.model}: {_happened(notice)}: {'; '.join(notice.data['reasons'])}"
+    return f"{notice.model}: {_happened(notice)}: {'; '.join(_reasons(notice))}"
+
+
+def _reasons(notice: Notice) -> Sequence[str]:
+    """A promotion has a reason for every rule that it passed: one of them has to do."""
+    reasons: Sequence[str] = notice.data["reasons"]
+    decision = notice.data.get("decision") or {}
+    is_by_rules = notice.kind == NoticeKind.CANDIDATE_PROMOTED and reasons == decision.get("reasons")
+    return (decision["main_reason"],) if is_by_rules and decision.get("main_reason") else reasons
 
 
 def _happened(notice: Notice) -> str:  # noqa: PLR0911 - one line per kind

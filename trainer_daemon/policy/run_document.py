@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import Run
 
 
@@ -12,7 +13,6 @@ def run_document(run: Run, link: str) -> dict[str, Any]:
         run: With the decision of its present attempt.
         link: The page of the run where it is executed, or empty.
     """
-    decision = {"verdict": run.decision.verdict.value, "reasons": list(run.decision.reasons)} if run.decision else None
     return {
         "key": run.key,
         "name": run.name,
@@ -24,6 +24,10 @@ def run_document(run: Run, link: str) -> dict[str, Any]:
         "orchestrator_run": run.orchestrator_run or None,
         "link": link or None,
         "model_version": run.model_version or None,
-        "decision": decision,
+        "decision": _decision(run.decision) if run.decision else None,
         "error": run.error or None,
     }
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {"verdict": decision.verdict.value, "main_reason": decision.main_reason, "reasons": list(decision.reasons)}

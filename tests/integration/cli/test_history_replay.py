@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.builders import MODEL, NOW, a_champion, a_drop
+from tests.builders import MODEL, NOW, a_champion, a_drop, an_intervention
 from tests.integration.cli.conftest import Call
-from tests.integration.ledger_story import Storyteller
+from tests.integration.ledger_story import Storyteller, advanced
 from trainer_daemon.adapters.ledger.history import open_history
 from trainer_daemon.policy.observations import Champion
+from trainer_daemon.policy.runs import RunState
 
 AS_IT_WAS = "leak_column_auc = 1\nleak_bounds = {}\nmax_loss = { roc_auc = 0.05 }\nthresholds = { roc_auc = 0.6 }\n"
 """The rules by which the past was judged."""
@@ -52,6 +53,18 @@ def test_stricter_rules_show_what_they_would_have_refused(call: Call, folder: Pa
     assert told.startswith("churn: 1 of 3 decisions would be different")
     assert "then promote: " in told
     assert "now  reject: log_loss 0.5000 against the champion's 0.6000" in told
+
+
+@pytest.mark.usefixtures("past")
+def test_what_the_environment_says_of_the_daemons_rules_does_not_speak_for_the_others(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is judged by as it stands, and needs not have what the daemon's variables override."""
+    own = folder / "trainer.toml"
+    own.write_text(own.read_text() + '[[notifications]]\nname = "chat"\nurl = "http://x"\nformat = "slack"\n')
+    monkeypatch.setenv("TRAINER_MODELS__CHURN__PROMOTION__MIN_GAIN", "0.2")
+    monkeypatch.setenv("TRAINER_NOTIFICATIONS__CHAT__URL", "http://127.0.0.1:9")
+    assert not any(each["differs"] for each in decisions(call, "--policy", rules(folder, AS_IT_WAS)))
 
 
 @pytest.mark.usefixtures("past")
@@ -156,6 +169,23 @@ def test_history_has_the_numbers_that_a_champion_was_promoted_by(call: Call, fol
     assert "at least 30 are needed" not in told, "what had to be so anyway"
     found = [each for each in decisions(call, "--policy", rules(folder, AS_IT_WAS)) if each["version"] == "2"]
     assert [each["attempt"] for each in found] == [1, 2]
+
+
+def test_history_has_the_numbers_of_then_although_the_version_was_judged_again_later(call: Call, folder: Path) -> None:
+    """A person makes a version champion whose run was cancelled; somebody asks for that run once more afterwards."""
+    story = Storyteller(folder / "ledger.db")
+    story.judged(a_drop("2025-01"), "1", log_loss=0.55)
+    run = advanced(story.ledger, story.waits(a_drop("2025-03"), "2"), RunState.CANCELED, why="ann: not now", now=story.tick())
+    story.ledger.ask(an_intervention("promote", version="2", replaces="1", at=story.tick()))
+    wish = story.ledger.next_intervention(MODEL)
+    assert wish
+    champion = Champion(version="2", run_key=run.key, period=run.period)
+    story.ledger.intervened(wish, champion, replaced="1", now=story.tick())
+    story.evaluated_again(run, log_loss=0.41)
+    (model,) = json.loads(call("history", "--json").out)["models"]
+    forced = next(each for each in model["champions"] if each["cause"] == "forced")
+    assert (forced["why"], forced["by"]) == ("promoted by ann: scores are off", "ann")
+    assert forced["metrics"]["candidate"]["log_loss"] == 0.45
 
 
 def test_history_tells_what_others_did(call: Call, folder: Path) -> None:

@@ -165,11 +165,25 @@ def scored(registry: Registry, data: Prepared, version: str) -> ChampionScores:
     return score_champion(registry.identity.model, version, held_out=held_out, schema=data.schema)
 
 
-def test_champion_is_scored_like_the_model_it_is(registry: Registry, data: Prepared, model_folder: Path) -> None:
+def test_champion_is_scored_like_the_model_it_is(registry: Registry, data: Prepared, model: Pipeline, model_folder: Path) -> None:
     """A version that was just registered scores like the model in memory."""
     scores = scored(registry, data, registered(registry, model_folder)).scores
     assert scores is not None
-    assert scores.defined["log_loss"] > 0
+    assert scores.probabilities == pytest.approx(churn_probabilities(model, data.holdout[list(data.schema.features)]))
+
+
+def test_champion_sees_a_month_whose_columns_changed_as_it_knows_them(
+    registry: Registry, data: Prepared, model: Pipeline, model_folder: Path
+) -> None:
+    """A column that is gone is missing to it, a new one unknown, numbers that are written as text are numbers."""
+    rows = data.holdout
+    changed = rows.drop(columns="Charges").assign(Fees=1.0, Tenure=rows["Tenure"].astype("str"))
+    champion = scored(registry, replace(data, holdout=changed), registered(registry, model_folder))
+    assert champion.error == ""
+    assert champion.missing_columns == ("Charges",)
+    assert champion.scores is not None
+    known = rows[list(data.schema.features)].assign(Charges=np.nan)
+    assert champion.scores.probabilities == pytest.approx(churn_probabilities(model, known))
 
 
 def test_champion_is_compared_with_the_data_it_was_trained_on(registry: Registry, data: Prepared, model_folder: Path) -> None:

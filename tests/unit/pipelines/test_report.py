@@ -117,6 +117,34 @@ def test_page_shows_both_models_side_by_side() -> None:
     assert f"{low:+.3f} … {high:+.3f}" in page.texts
 
 
+def test_tests_of_significance_are_told_in_words() -> None:
+    """Each by its name, with its probability and what it counted."""
+    texts = parsed(render_report(EVALUATION, SUBJECT)).texts
+    delong, mcnemar = (EVALUATION["differences"][name] for name in ("delong", "mcnemar"))
+    assert delong["p"] < 0.0001
+    assert "ROC-AUC, DeLong's test: p < 0.0001." in texts
+    assert (
+        f"Accuracy, McNemar's test (mid-p): p = {mcnemar['p_mid']:.2g}; {mcnemar['only_first']} rows only the candidate decides "
+        f"rightly, {mcnemar['only_second']} only the champion."
+    ) in texts
+    unsure = {**EVALUATION, "differences": {**EVALUATION["differences"], "delong": {**delong, "p": 0.0312}}}
+    assert "ROC-AUC, DeLong's test: p = 0.031." in read_contents(unsure, "log_loss").tests
+    assert read_contents(an_evaluation(None), "log_loss").tests == ()
+
+
+def test_drift_of_the_furthest_columns_and_of_the_score_is_told() -> None:
+    """With what chance alone makes of it; and what cannot be compared says why."""
+    columns = {f"c{n}": {"psi": n / 10, "psi_without_drift": 0.05, "ks": None} for n in range(8)}
+    drift = {"columns": columns, "score": {"psi": 0.011, "psi_without_drift": 0.022, "ks": 0.033}, "error": ""}
+    shifts = read_contents({**EVALUATION, "drift": drift}, "log_loss").shifts
+    assert [shift.name for shift in shifts] == ["c7", "c6", "c5", "c4", "c3", "the champion's score"]
+    texts = parsed(render_report({**EVALUATION, "drift": drift}, SUBJECT)).texts
+    assert {"0.700", "0.050", "0.011", "0.022", "0.033"} <= set(texts)
+    unknown: dict[str, Any] = {"columns": {}, "score": None, "error": "version 7 was registered without reference.json"}
+    texts = parsed(render_report({**EVALUATION, "drift": unknown}, SUBJECT)).texts
+    assert "It cannot be compared: version 7 was registered without reference.json." in texts
+
+
 def test_every_figure_says_in_words_what_it_shows() -> None:
     """Curves, calibration, and the scores of either model; those who cannot see them are told the numbers."""
     page = parsed(render_report(EVALUATION, DECIDED))

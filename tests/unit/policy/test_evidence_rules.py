@@ -113,6 +113,17 @@ def test_rule_that_cannot_be_computed_fails(policy: dict[str, Any], changes: dic
     assert not found.observed
 
 
+@pytest.mark.parametrize("whose", ["candidate", "champion"])
+def test_calibration_that_is_not_known_fails(whose: str) -> None:
+    """Of either model."""
+    metrics = {"candidate": dict(METRICS), "champion": dict(OTHERS)}
+    del metrics[whose]["ece"]
+    evaluation = an_evaluation(**metrics, evidence=EVIDENCE)
+    case = Case(candidate_version="2", candidate_period="2025-03", evaluation=evaluation, champion=a_champion())
+    found = next(rule for rule in judge(case, PromotionPolicy(max_calibration_loss=0.9)).outcomes if "calibration" in rule.rule)
+    assert (found.result, found.observed) == ("failed", None)
+
+
 @pytest.mark.parametrize(
     "policy",
     [{"confidence": 0.9}, {"max_calibration_loss": 0.0}, {"max_slice_loss": {"log_loss": 0.0}}, {"max_drift": 0.1}],
@@ -166,4 +177,5 @@ def test_year_ends_in_january() -> None:
         ages[period] = next(entry for entry in decision.outcomes if entry.rule == "min_label_age_days")
     assert (ages["2025-12"].observed, ages["2025-12"].result) == (10, "passed")
     assert (ages["2026-01"].observed, ages["2026-01"].result) == (-21, "failed")
+    assert ages["2026-01"].sentence.startswith("2026-01 was not over for another 21.0 days when it was evaluated")
     assert (ages["spring"].observed, ages["spring"].result) == (None, "failed")

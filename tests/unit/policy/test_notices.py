@@ -114,6 +114,21 @@ def test_sentence_names_what_a_person_needs() -> None:
     assert f"`trainer-daemon approve {WAITS.name}`" in sentence(told(NoticeKind.APPROVAL_REQUESTED, WAITS))
 
 
+def test_promotion_is_told_by_the_reason_that_says_most_unless_a_person_gave_one() -> None:
+    """Every rule that it passed is a reason, and a chat is no place for all of them; what it failed is told in full."""
+    rules = tuple(
+        RuleOutcome(rule=name, result=Result.PASSED, sentence=f"about {name}") for name in ("registered", "min_gain[log_loss]")
+    )
+    run = a_run(RunState.PROMOTED, decision=a_decision(outcomes=rules), model_version="2")
+    by_rules = told(NoticeKind.CANDIDATE_PROMOTED, run, why="about registered; about min_gain[log_loss]")
+    assert sentence(by_rules).endswith("in place of version 1: about min_gain[log_loss]")
+    assert sentence(told(NoticeKind.CANDIDATE_PROMOTED, run, why=YES.sentence)).endswith(": approved by ann: checked")
+    failed = tuple(replace(rule, result=Result.FAILED) for rule in rules)
+    rejected = replace(run, state=RunState.REJECTED, decision=a_decision(Verdict.REJECT, outcomes=failed))
+    notice = told(NoticeKind.CANDIDATE_REJECTED, rejected, why="about registered; about min_gain[log_loss]")
+    assert sentence(notice).endswith("was rejected: about registered; about min_gain[log_loss]")
+
+
 def test_nothing_from_outside_is_markup_for_slack() -> None:
     """A reason may quote a file; a link is one only where we make it; a long text is cut."""
     text = slack_text(told(NoticeKind.RUN_FAILED, why="<!channel> & <https://evil|here>", link="https://kf/?a=1&b=2"))
