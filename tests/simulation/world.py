@@ -1,12 +1,11 @@
 """One simulated world: the daemons, what they talk to, the clock; it takes the steps of a history, one after the other."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from itertools import chain
 
 from structlog.testing import CapturingLogger
 
@@ -22,7 +21,6 @@ from trainer_daemon.errors import PermanentError, StaleStateError, TemporaryErro
 from trainer_daemon.policy.actions import Wait
 from trainer_daemon.policy.events import OPERATOR_EVENT, Event, EventKind, Source
 
-Happening = Callable[[], object]
 _THREAD = {
     Kind.LISTEN: "listen",
     Kind.LIST: "list",
@@ -120,7 +118,7 @@ class World:
         if choice.kind in DAEMONS:
             self._daemon(choice)
         else:
-            self._happen(choice)
+            _HAPPENINGS[choice.kind](self, choice)
         self._look_around()
         self._read_lines(heard)
 
@@ -134,9 +132,11 @@ class World:
 
     def _look_around(self) -> None:
         """What must hold after every step; only a request of an earlier time can start a run that nobody knows of."""
-        wrong = chain(moments.wrong_with_runs(self.cluster, self.registry), moments.wrong_with_holders(self.holders))
-        for invariant, facts in wrong:
+        for invariant, facts in moments.wrong_with_runs(self.cluster, self.registry):
             self.violate(invariant, facts)
+        if len(self.replicas) > 1:
+            for invariant, facts in moments.wrong_with_holders(self.holders):
+                self.violate(invariant, facts)
         if self.tally.late_submits or self.tally.lost_ledgers or not self.cluster.running:
             return
         for invariant, facts in moments.wrong_with_executions(self.database.quick, self.cluster):
@@ -149,7 +149,7 @@ class World:
     @property
     def holders(self) -> list[str]:
         """Who of several believe that they may act; where the database's clock leaps, one may believe it a little too long."""
-        if self.tally.ledger_jumps or self.tally.lost_ledgers or len(self.replicas) == 1:
+        if self.tally.ledger_jumps or self.tally.lost_ledgers:
             return []
         return [replica.holder for replica in self.replicas if replica is not None and replica.is_holder]
 
@@ -169,8 +169,7 @@ class World:
             return
         self._busy.add(place)
         try:
-            with self.wire.step(choice):
-                self._round(choice, number)
+            self.wire.during(choice, partial(self._round, choice, number))
         finally:
             self._busy.discard(place)
 
@@ -217,36 +216,6 @@ class World:
             replica.die()
 
     # everything else
-
-    def _happen(self, choice: Choice) -> None:
-        which = choice.which
-        happenings: dict[Kind, Happening] = {
-            Kind.CRASH: lambda: self._crash(choice.replica % len(self.replicas)),
-            Kind.UPLOAD: lambda: self._upload(choice),
-            Kind.RUN_PROGRESSES: lambda: self.cluster.progress(which),
-            Kind.RUN_FAILS: lambda: self.cluster.fail(which),
-            Kind.RUN_LEAVES_NOTHING: lambda: self.cluster.leave_nothing(which),
-            Kind.RUN_VANISHES: lambda: self.cluster.vanish(which),
-            Kind.ALIAS_MOVED: lambda: self.registry.move_by_hand(which),
-            Kind.CHAMPION_DELETED: self.registry.delete_champion,
-            Kind.OPERATOR_TRIGGERS: lambda: self._trigger(choice),
-            Kind.OPERATOR_CANCELS: lambda: self._cancel(which),
-            Kind.OPERATOR_PROMOTES: lambda: self._intervene(choice),
-            Kind.OPERATOR_ROLLS_BACK: lambda: self._intervene(choice),
-            Kind.MESSAGE_DELIVERED: lambda: self.mail.deliver(which),
-            Kind.MESSAGES_EXPIRE: self.mail.expire,
-            Kind.ACKED_REDELIVERED: lambda: self.mail.redeliver(which),
-            Kind.STREAM_ENDS: lambda: self._break_stream(choice.replica, silently=False),
-            Kind.STREAM_DIES: lambda: self._break_stream(choice.replica, silently=True),
-            Kind.CLOCK_JUMPS: lambda: self._jump(choice.replica, JUMPS_S[which % len(JUMPS_S)]),
-            Kind.LEDGER_CLOCK_JUMPS: lambda: self._jump_ledger(JUMPS_S[which % len(JUMPS_S)]),
-            Kind.TIME_PASSES: lambda: self.clocks.pass_time(PASSES_S[which % len(PASSES_S)]),
-            Kind.LINK_BREAKS: lambda: self.wire.broken.update(self._links(choice)),
-            Kind.LINK_HEALS: lambda: self.wire.broken.difference_update(self._links(choice)),
-            Kind.LATE_EFFECT: lambda: self.take_effect(which),
-            Kind.LEDGER_LOST: self._lose_ledger,
-        }
-        happenings[choice.kind]()
 
     def _crash(self, number: int) -> None:
         if not self._busy:
@@ -336,3 +305,31 @@ class World:
         self.database.empty()
         self.log.calls.clear()  # what was told of the old one can be held against nothing any more
         self.tally.lost_ledgers += 1
+
+
+_HAPPENINGS: Mapping[Kind, Callable[[World, Choice], object]] = {
+    Kind.CRASH: lambda world, choice: world._crash(choice.replica % len(world.replicas)),
+    Kind.UPLOAD: World._upload,
+    Kind.RUN_PROGRESSES: lambda world, choice: world.cluster.progress(choice.which),
+    Kind.RUN_FAILS: lambda world, choice: world.cluster.fail(choice.which),
+    Kind.RUN_LEAVES_NOTHING: lambda world, choice: world.cluster.leave_nothing(choice.which),
+    Kind.RUN_VANISHES: lambda world, choice: world.cluster.vanish(choice.which),
+    Kind.ALIAS_MOVED: lambda world, choice: world.registry.move_by_hand(choice.which),
+    Kind.CHAMPION_DELETED: lambda world, _: world.registry.delete_champion(),
+    Kind.OPERATOR_TRIGGERS: World._trigger,
+    Kind.OPERATOR_CANCELS: lambda world, choice: world._cancel(choice.which),
+    Kind.OPERATOR_PROMOTES: World._intervene,
+    Kind.OPERATOR_ROLLS_BACK: World._intervene,
+    Kind.MESSAGE_DELIVERED: lambda world, choice: world.mail.deliver(choice.which),
+    Kind.MESSAGES_EXPIRE: lambda world, _: world.mail.expire(),
+    Kind.ACKED_REDELIVERED: lambda world, choice: world.mail.redeliver(choice.which),
+    Kind.STREAM_ENDS: lambda world, choice: world._break_stream(choice.replica, silently=False),
+    Kind.STREAM_DIES: lambda world, choice: world._break_stream(choice.replica, silently=True),
+    Kind.CLOCK_JUMPS: lambda world, choice: world._jump(choice.replica, JUMPS_S[choice.which % len(JUMPS_S)]),
+    Kind.LEDGER_CLOCK_JUMPS: lambda world, choice: world._jump_ledger(JUMPS_S[choice.which % len(JUMPS_S)]),
+    Kind.TIME_PASSES: lambda world, choice: world.clocks.pass_time(PASSES_S[choice.which % len(PASSES_S)]),
+    Kind.LINK_BREAKS: lambda world, choice: world.wire.broken.update(world._links(choice)),
+    Kind.LINK_HEALS: lambda world, choice: world.wire.broken.difference_update(world._links(choice)),
+    Kind.LATE_EFFECT: lambda world, choice: world.take_effect(choice.which),
+    Kind.LEDGER_LOST: lambda world, _: world._lose_ledger(),
+}
