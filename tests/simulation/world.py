@@ -156,7 +156,7 @@ class World:
     @property
     def at_rest(self) -> bool:
         """Whether every reconciler waits, and will until something happens."""
-        return all(self.waits.get(number) is not None for number in range(len(self.replicas)))
+        return len(self.waits) == len(self.replicas) and None not in self.waits.values()
 
     # daemons
 
