@@ -303,7 +303,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         makers=Makers(ledger=ForgetsCorrections),
         breaks=frozenset({*_PROMOTIONS, "every_drop_has_an_outcome", "everything_comes_to_rest"}),
-        histories=600,
+        histories=100,
+        first=200,
     ),
     Bug(makers=Makers(ledger=ForgetsAttempts), breaks=frozenset({"everything_comes_to_rest"}), histories=50),
     Bug(makers=Makers(registry=BelievesAnything), breaks=frozenset({"promotions_have_evidence"}), histories=50),
