@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Self
 
+from tests.simulation.clocks import Clocks
 from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.replica import Makers
 from tests.simulation.services import Cluster, SimulatedRegistry
@@ -249,10 +250,9 @@ class HearsOnlyItsOwn(SimulatedLedger):
         return frozenset()
 
 
-def by_wall_clock(now: datetime, wall: datetime) -> float:
+def by_wall_clock(clocks: Clocks, number: int) -> float:
     """Count the seconds of a lease by a clock that somebody may set back."""
-    del now
-    return wall.timestamp()
+    return clocks.wall(number).timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,10 +144,14 @@ class Memory:
         self.answers: dict[Any, tuple[Any, frozenset[str]]] = {}
         self._resting_on: dict[str, list[Any]] = {table: [] for table in metadata.tables}
         self._read: set[str] = set()
+        self._rows: dict[tuple[Prepared, Row], tuple[int, Rows]] = {}
+        self._written: dict[str, int] = dict.fromkeys(metadata.tables, 0)
+        self._writes = 0
 
     def forget(self) -> None:
         """Everything may have changed."""
         self.answers.clear()
+        self._rows.clear()
         for questions in self._resting_on.values():
             questions.clear()
 
@@ -157,7 +161,9 @@ class Memory:
 
     def note_written(self, tables: frozenset[str]) -> None:
         """What rests on these tables may be true no longer."""
+        self._writes += 1
         for table in tables:
+            self._written[table] = self._writes
             questions = self._resting_on[table]
             for question in questions:
                 self.answers.pop(question, None)
@@ -180,6 +186,17 @@ class Memory:
         finally:
             self._read |= outer
         return value
+
+    def rows(self, prepared: Prepared, bound: Row) -> Rows | None:
+        """What a statement came to, if nothing has changed since; most answers change sooner than all that they rest on."""
+        known = self._rows.get((prepared, bound))
+        if known is None or known[0] < max(map(self._written.__getitem__, prepared.tables)):
+            return None
+        return known[1]
+
+    def keep(self, prepared: Prepared, bound: Row, rows: Rows) -> None:
+        """What a statement comes to now."""
+        self._rows[prepared, bound] = self._writes, rows
 
 
 class Transaction:
@@ -219,25 +236,26 @@ class Quick:
 
     def execute(self, statement: ClauseElement, given: Parameters | list[Parameters] | None = None) -> Any:  # noqa: ANN401 - a result
         """See `sqlalchemy.Connection.execute`."""
-        each = given if isinstance(given, list) else [given or {}]
-        prepared = self._prepare(statement, each[0])
+        one = (given[0] if isinstance(given, list) else given) or {}
+        prepared = self._prepare(statement, one)
         if prepared.is_question:
-            return self._answer(prepared, prepared.bind(each[0]))
+            return self._answer(prepared, prepared.bind(one))
         self.memory.note_written(prepared.tables)
         try:
-            if len(each) == 1:
-                return self._execute(prepared.sql, prepared.bind(each[0]))
-            return self._connection.executemany(prepared.sql, [prepared.bind(one) for one in each])
+            if isinstance(given, list):
+                return self._connection.executemany(prepared.sql, [prepared.bind(each) for each in given])
+            return self._execute(prepared.sql, prepared.bind(one))
         except sqlite3.Error as exc:
             raise DBAPIError.instance(prepared.sql, None, exc, sqlite3.Error, dialect=DIALECT) from exc
 
     def _answer(self, prepared: Prepared, bound: Row) -> Rows:
-        ask = partial(self._ask, prepared, bound)
-        return ask() if prepared.tells_time else self.memory.answer((prepared, bound), ask)
-
-    def _ask(self, prepared: Prepared, bound: Row) -> Rows:
         self.memory.note_read(prepared.tables)
-        return prepared.rows(self._execute(prepared.sql, bound).fetchall())
+        if prepared.tells_time:
+            return prepared.rows(self._execute(prepared.sql, bound).fetchall())
+        if (rows := self.memory.rows(prepared, bound)) is None:
+            rows = prepared.rows(self._execute(prepared.sql, bound).fetchall())
+            self.memory.keep(prepared, bound, rows)
+        return rows
 
     def _prepare(self, statement: ClauseElement, sample: Parameters) -> Prepared:
         """A statement, which exists as long as its module, is prepared once for each form of its parameters."""

@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from tests.simulation.choices import Setting
+from tests.simulation.clocks import Clocks
 from tests.simulation.journal import Journal
 from tests.simulation.ledger import METHODS as LEDGER_METHODS
 from tests.simulation.ledger import SimulatedLedger
@@ -43,10 +44,10 @@ FENCED = "daemon-ledger!"
 _SUBSCRIPTION = frozenset({"open", "probe", "ack", "hold"})
 
 
-def true_time(now: datetime, wall: datetime) -> float:
+def true_time(clocks: Clocks, number: int) -> float:
     """Seconds by a clock that nobody sets."""
-    del wall
-    return now.timestamp()
+    del number
+    return clocks.now.timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Makers:
     """Which implementation plays which role; a seeded bug replaces one.
 
     Attributes:
-        tick: What a daemon counts seconds by, from true time and its wall clock.
+        tick: What a daemon counts seconds by, given all clocks and its number.
     """
 
     ledger: type[SimulatedLedger] = SimulatedLedger
@@ -64,7 +65,7 @@ class Makers:
     subscriber: type[Subscriber] = Subscriber
     intake: type[Intake] = Intake
     leases: type[Leases] = Leases
-    tick: Callable[[datetime, datetime], float] = true_time
+    tick: Callable[[Clocks, int], float] = true_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

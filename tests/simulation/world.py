@@ -108,7 +108,7 @@ class World:
             registry=Remote(self.registry, self.wire, f"daemon-registry {number}", REGISTRY_METHODS),
             wire=self.wire,
             clock=partial(self.clocks.wall, number),
-            seconds=lambda: self.makers.tick(self.clocks.now, self.clocks.wall(number)),
+            seconds=partial(self.makers.tick, self.clocks, number),
             log=self.log,
             number=number,
         )
