@@ -90,7 +90,8 @@ class Observer:
         look_at_champion = look.champion or _blames_the_drop(outcome)
         champion = (self._registry.champion(self._policy.name),) if look_at_champion else None
         self.champion_due = self.champion_due and not look_at_champion
-        return replace(snapshot, observation=observation, outcome=outcome, champion=champion)
+        seen = observation or outcome or champion
+        return replace(snapshot, observation=observation, outcome=outcome, champion=champion) if seen else snapshot
 
     def _read_ledger(self, now: datetime) -> Snapshot:
         name = self._policy.name

@@ -67,7 +67,9 @@ def figure(caption: str, svg: Markup) -> Markup:
 @cache
 def _templates() -> Environment:
     loader = PackageLoader("pipelines", "report")
-    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(
+        loader=loader, autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     templates.filters |= {"number": _number, "difference": _difference}
     return templates
 

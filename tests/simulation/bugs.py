@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Self
 
+from tests.simulation.clocks import Clocks
 from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.replica import Makers
 from tests.simulation.services import Cluster, SimulatedRegistry
@@ -249,10 +250,9 @@ class HearsOnlyItsOwn(SimulatedLedger):
         return frozenset()
 
 
-def by_wall_clock(now: datetime, wall: datetime) -> float:
+def by_wall_clock(clocks: Clocks, number: int) -> float:
     """Count the seconds of a lease by a clock that somebody may set back."""
-    del now
-    return wall.timestamp()
+    return clocks.wall(number).timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +303,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         makers=Makers(ledger=ForgetsCorrections),
         breaks=frozenset({*_PROMOTIONS, "every_drop_has_an_outcome", "everything_comes_to_rest"}),
-        histories=600,
+        histories=100,
+        first=200,
     ),
     Bug(makers=Makers(ledger=ForgetsAttempts), breaks=frozenset({"everything_comes_to_rest"}), histories=50),
     Bug(makers=Makers(registry=BelievesAnything), breaks=frozenset({"promotions_have_evidence"}), histories=50),

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_NOTHING = timedelta()
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -18,11 +20,11 @@ class Clocks:
 
     now: datetime = BEGINNING
     ahead: dict[int, timedelta] = field(default_factory=dict)
-    ledger_ahead: timedelta = timedelta()
+    ledger_ahead: timedelta = _NOTHING
 
     def wall(self, number: int = 0) -> datetime:
         """A daemon's wall clock."""
-        return self.now + self.ahead.get(number, timedelta())
+        return self.now + self.ahead.get(number, _NOTHING)
 
     def ledger_seconds(self) -> float:
         """The clock of the ledger's database."""
@@ -30,13 +32,13 @@ class Clocks:
 
     def pass_time(self, seconds: int) -> None:
         """Nothing happens for a while."""
-        self.now += timedelta(seconds=seconds)
+        self.now += _SECOND * seconds
 
     def jump(self, number: int, seconds: int) -> None:
         """Somebody sets a daemon's wall clock."""
-        self.ahead[number] = self.ahead.get(number, timedelta()) + timedelta(seconds=seconds)
+        self.ahead[number] = self.ahead.get(number, _NOTHING) + timedelta(seconds=seconds)
 
     def align(self, daemons: int) -> None:
         """All wall clocks agree again, on the latest: what one daemon put off is not put off for the others."""
-        latest = max(self.ahead.get(number, timedelta()) for number in range(daemons))
+        latest = max(self.ahead.get(number, _NOTHING) for number in range(daemons))
         self.ahead = dict.fromkeys(range(daemons), latest)

@@ -8,6 +8,7 @@ from tests.simulation.choices import Choice, Plan
 from tests.simulation.facts import gather
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.replica import Makers
+from tests.simulation.reports import one_of_each_shape
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.settling import settle
 from tests.simulation.world import Violation, World
@@ -42,21 +43,25 @@ def replay(plan: Plan, *, makers: Makers | None = None) -> Course:
 
 def _live(world: World, choices: Iterable[Choice]) -> Course:
     taken: list[Choice] = []
-    for choice in choices:
-        taken.append(choice)
-        world.apply(choice)
-        if world.violations:
-            break
-    else:
-        settle(world)
-        if not world.violations:
-            _judge(world)
+    with one_of_each_shape():
+        _take(world, choices, taken)
     return Course(
         plan=Plan(setting=world.setting, choices=tuple(taken)),
         violations=tuple(world.violations),
         steps=world.tally.steps,
         counts=Counter({**world.wire.counts, "kills": world.tally.kills}),
     )
+
+
+def _take(world: World, choices: Iterable[Choice], taken: list[Choice]) -> None:
+    for choice in choices:
+        taken.append(choice)
+        world.apply(choice)
+        if world.violations:
+            return
+    settle(world)
+    if not world.violations:
+        _judge(world)
 
 
 def _judge(world: World) -> None:

@@ -6,9 +6,10 @@ that its statements name is written; every write and every first question is exe
 
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import cache, partial, wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class SimulatedLedger(Ledger):
     def __init__(self, database: Database) -> None:  # super().__init__ would open and migrate a database of its own
         self._engine: Any = database.quick
         self._memory: Any = database.quick.memory
+        self._known: Mapping[Any, Any] = database.quick.memory.answers
         self._open = nullcontext(database.quick)
         self.notices = Notices()
 
@@ -64,11 +66,14 @@ class SimulatedLedger(Ledger):
 def _remembering(name: str) -> Callable[..., Any]:
     """A reading method that asks the database only when something has changed."""
     method = getattr(LedgerReader, name)
+    is_plural = any("Sequence" in str(parameter.annotation) for parameter in signature(method).parameters.values())
 
     @wraps(method)
     def asked(self: SimulatedLedger, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any method
-        question = (name, *[tuple(arg) if isinstance(arg, list) else arg for arg in args], *kwargs.items())
-        return self._memory.answer(question, partial(method, self, *args, **kwargs))
+        given = [tuple(arg) if isinstance(arg, list) else arg for arg in args] if is_plural else args
+        question = (name, *given, *kwargs.items()) if kwargs else (name, *given)
+        known = self._known.get(question)
+        return self._memory.answer(question, partial(method, self, *args, **kwargs)) if known is None else known[0]
 
     return asked
 

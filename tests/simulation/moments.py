@@ -33,10 +33,10 @@ def wrong_with_ack(ledger: sqlite3.Connection, event_id: str) -> Wrong:
 def wrong_with_warnings(lines: Sequence[Mapping[str, object]], heard: Sequence[Message]) -> Wrong:
     """Nobody calls a drop missed by notification whose notification somebody had written down and acknowledged before (G1)."""
     for line in lines:
-        generation = str(line.get("drop")).rpartition("#")[2]
-        if line["event"] == "drop_missed_by_notification" and any(
-            message.attributes["objectGeneration"] == generation for message in heard
-        ):
+        if line["event"] != "drop_missed_by_notification":
+            continue
+        generation = str(line["drop"]).rpartition("#")[2]
+        if any(message.attributes["objectGeneration"] == generation for message in heard):
             yield "no_drop_is_missed_falsely", f"{line['drop']} is said to be missed by notification, and was notified"
 
 

@@ -21,13 +21,10 @@ def kinds(seed: str) -> frozenset[Kind]:
     return KINDS if random.Random(f"{seed}:operators").random() < _HISTORIES else frozenset()
 
 
-def weights(registry: SimulatedRegistry) -> dict[Kind, float]:
-    """How likely they are to do something now."""
+def weights(registry: SimulatedRegistry) -> tuple[float, float]:
+    """How likely they are to promote something by force now, and to roll back."""
     regrets = bool(registry.story) and registry.story[-1][0] == "operator"
-    return {
-        Kind.OPERATOR_PROMOTES: 3 * bool(registry.versions),
-        Kind.OPERATOR_ROLLS_BACK: (25 if regrets else 4) * bool(_previous(registry)),
-    }
+    return 3 * bool(registry.versions), (25 if regrets else 4) * bool(_previous(registry))
 
 
 def ask(kind: Kind, which: int, registry: SimulatedRegistry, people: Ledger, now: datetime) -> None:
@@ -54,6 +51,8 @@ def ask(kind: Kind, which: int, registry: SimulatedRegistry, people: Ledger, now
 def _previous(registry: SimulatedRegistry) -> str:
     """Where a rollback goes, unless somebody took that back, too."""
     version = registry.aliases.get("previous-champion", "")
+    if not version:
+        return ""
     is_there = version in registry.versions.values() and version != registry.aliases.get("champion")
     return version if is_there and not registry.tags.get(version, {}).get(ROLLED_BACK_TAG) else ""
 

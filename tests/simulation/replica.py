@@ -7,12 +7,13 @@ from itertools import count
 from typing import Any
 
 import structlog
-from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
 from tests.simulation.choices import Setting
+from tests.simulation.clocks import Clocks
+from tests.simulation.journal import Journal
 from tests.simulation.ledger import METHODS as LEDGER_METHODS
-from tests.simulation.ledger import Database, SimulatedLedger
+from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.services import Cluster, SimulatedRegistry
 from tests.simulation.storage import MODEL, PLACE, Mail, SimulatedBucket, SimulatedSubscription, Storage
 from tests.simulation.wire import Remote, Wire
@@ -36,17 +37,17 @@ SUBSCRIPTION = "projects/demo/subscriptions/trainer"
 LOOK_S = 100
 """The subscriber's own clock leaps by so much at every look, so that no pause keeps it from looking when it is its turn."""
 FIRST_FIRE = datetime(2026, 3, 2, tzinfo=UTC)
-_ORCHESTRATOR = frozenset({"submit", "observe", "cancel"})
-_REGISTRY = frozenset({"champion", "outcome", "record_decision", "describe", "keep_report", "promote", "move_champion"})
+ORCHESTRATOR_METHODS = frozenset({"submit", "observe", "cancel"})
+REGISTRY_METHODS = frozenset({"champion", "outcome", "record_decision", "describe", "keep_report", "promote", "move_champion"})
 FENCED = "daemon-ledger!"
 """The link to the ledger, as whoever must hold the lease uses it."""
 _SUBSCRIPTION = frozenset({"open", "probe", "ack", "hold"})
 
 
-def true_time(now: datetime, wall: datetime) -> float:
+def true_time(clocks: Clocks, number: int) -> float:
     """Seconds by a clock that nobody sets."""
-    del wall
-    return now.timestamp()
+    del number
+    return clocks.now.timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Makers:
     """Which implementation plays which role; a seeded bug replaces one.
 
     Attributes:
-        tick: What a daemon counts seconds by, from true time and its wall clock.
+        tick: What a daemon counts seconds by, given all clocks and its number.
     """
 
     ledger: type[SimulatedLedger] = SimulatedLedger
@@ -64,7 +65,7 @@ class Makers:
     subscriber: type[Subscriber] = Subscriber
     intake: type[Intake] = Intake
     leases: type[Leases] = Leases
-    tick: Callable[[datetime, datetime], float] = true_time
+    tick: Callable[[Clocks, int], float] = true_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,8 @@ class Surroundings:
     """What outlives a daemon.
 
     Attributes:
+        unfenced: The ledger, no wire in between.
+        ledger: The ledger as the daemon sees it, like the other services.
         clock: Its wall clock.
         seconds: What it counts seconds by.
         number: Which of the daemons it is.
@@ -79,15 +82,16 @@ class Surroundings:
 
     setting: Setting
     makers: Makers
-    database: Database
+    unfenced: SimulatedLedger
+    ledger: Any
     storage: Storage
     mail: Mail
-    cluster: Cluster
-    registry: SimulatedRegistry
+    orchestrator: Any
+    registry: Any
     wire: Wire
     clock: Callable[[], datetime]
     seconds: Callable[[], float]
-    log: CapturingLogger
+    log: Journal
     number: int
 
 
@@ -103,13 +107,12 @@ class Replica:
         self._around = around
         self.holder = holder
         log = structlog.wrap_logger(around.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0))
-        ledger = around.makers.ledger(around.database)
-        self._ledger = self._remote(ledger, "daemon-ledger", LEDGER_METHODS)
+        self._ledger = around.ledger
         self._leases = around.makers.leases(
             self._ledger, [MODEL], holder=holder, log=log, alone=around.setting.replicas == 1, monotonic=around.seconds
         )
         self._tenure = self._leases.tenure(MODEL)
-        self._fenced = self._remote(ledger.fenced(self._tenure), FENCED, LEDGER_METHODS)
+        self._fenced = self._remote(around.unfenced.fenced(self._tenure), FENCED, LEDGER_METHODS)
         self._stream = SimulatedSubscription(around.mail)
         announcements = Announcements(PATIENCE, around.clock)
         since = self._ledger.baseline(MODEL)
@@ -190,13 +193,11 @@ class Replica:
 
     def _make_reconciler(self, log: FilteringBoundLogger) -> Reconciler:
         around = self._around
-        orchestrator = self._remote(around.cluster, "daemon-orchestrator", _ORCHESTRATOR)
-        registry = self._remote(around.registry, "daemon-registry", _REGISTRY)
         return around.makers.reconciler(
             model=Model(policy=policy_of(around.setting), parameters={}, pipeline="training", run_timeout_s=60),
             ledger=self._fenced,
-            orchestrator=FencedOrchestrator(orchestrator, self._tenure),
-            registry=FencedRegistry(registry, self._tenure),
+            orchestrator=FencedOrchestrator(around.orchestrator, self._tenure),
+            registry=FencedRegistry(around.registry, self._tenure),
             slots=Slots(self._ledger, 1, [MODEL]),
             clock=around.clock,
             log=log,

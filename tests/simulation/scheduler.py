@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from itertools import accumulate
+from typing import NamedTuple, TypeVar
 
 from tests.simulation import operators
 from tests.simulation.choices import JUMPS_S, LINKS, MONTHS, PASSES_S, Choice, Fault, Kind, Setting, Trouble
@@ -13,6 +14,7 @@ T = TypeVar("T")
 UPLOADS_MAX = 7
 CONTENTS = 4
 MONTHS_WEIGHTS = (3, 3, 2, 1)
+_MONTHS, _MONTHS_SUMS = range(len(MONTHS)), list(accumulate(MONTHS_WEIGHTS))
 CALLS_MAX = 16
 CHANGES_WEIGHTS = (8, 5, 3, 1)
 AMONG_CHANGES = 0.8
@@ -56,6 +58,7 @@ class Scheduler:
         if self._random.random() > LOST_LEDGERS:
             self._kinds -= {Kind.LEDGER_LOST}
         self.setting = self._setting(replicas)
+        self._known: dict[_Standing, tuple[list[Kind], list[float]]] = {}
 
     def choices(self, world: World) -> Iterator[Choice]:
         """The steps of the history; each is drawn when the one before was taken."""
@@ -77,16 +80,24 @@ class Scheduler:
         return [thing for thing in things if self._random.random() < SOMETIMES]
 
     def _next(self, world: World) -> Choice:
-        weights = {kind: weight for kind, weight in _weights(world).items() if weight and kind in self._kinds}
-        kind = self._random.choices(list(weights), list(weights.values()))[0]
+        kinds, weights = self._chances(_standing(world))
+        kind = self._random.choices(kinds, cum_weights=weights)[0]
         choice = self._choice(kind, world)
         if kind in DAEMONS and self._random.random() < self._rate(kind, world):
             return replace(choice, faults=(self._fault(world, choice.replica),))
         return choice
 
+    def _chances(self, standing: "_Standing") -> tuple[list[Kind], list[float]]:
+        """What can happen next, and the sums of how likely each is; a history comes to the same few standings again and again."""
+        if (known := self._known.get(standing)) is None:
+            weights = {kind: weight for kind, weight in _weights(standing).items() if weight and kind in self._kinds}
+            known = self._known[standing] = list(weights), list(accumulate(weights.values()))
+        return known
+
     def _rate(self, kind: Kind, world: World) -> float:
         """How likely trouble is in the next step."""
-        return max(self._fault_rate, DELICATE_RATE) if self._is_delicate(kind, world) else self._fault_rate
+        is_higher = self._fault_rate < DELICATE_RATE and self._is_delicate(kind, world)
+        return DELICATE_RATE if is_higher else self._fault_rate
 
     def _is_delicate(self, kind: Kind, world: World) -> bool:
         """Whether this step is about to promote something, for a person too, or to end it."""
@@ -96,7 +107,7 @@ class Scheduler:
         draw = self._random
         replica = draw.randrange(world.setting.replicas)
         which = draw.randrange(_operands(kind, world))
-        month = draw.choices(range(len(MONTHS)), MONTHS_WEIGHTS)[0]
+        month = draw.choices(_MONTHS, cum_weights=_MONTHS_SUMS)[0]
         return Choice(kind=kind, replica=replica, month=month, content=draw.randrange(CONTENTS), which=which)
 
     def _fault(self, world: World, replica: int) -> Fault:
@@ -133,39 +144,83 @@ class Scheduler:
             yield from (self._choice(heard, world) for heard in draw.choice(HEARD))
 
 
-def _weights(world: World) -> dict[Kind, float]:
+class _Standing(NamedTuple):
+    """What of a world decides how likely each step is next."""
+
+    replicas: int
+    is_heard: bool
+    is_at_rest: bool
+    is_alive: bool
+    has_room: bool
+    is_running: bool
+    was_submitted: bool
+    has_champion: bool
+    operators: tuple[float, float]
+    is_waiting: bool
+    is_streaming: bool
+    is_leased: bool
+    was_acked: bool
+    is_broken: bool
+    is_late: bool
+    has_ledger: bool
+
+
+def _standing(world: World) -> _Standing:
+    mail, cluster, wire, streams = world.mail, world.cluster, world.wire, world.mail.streams
+    return _Standing(
+        world.setting.replicas,
+        any(stream.buffer for stream in streams),
+        world.at_rest,
+        any(world.replicas),
+        len(world.storage.uploads) < UPLOADS_MAX,
+        bool(cluster.running),
+        bool(cluster.phases),
+        "champion" in world.registry.aliases,
+        operators.weights(world.registry),
+        bool(mail.waiting),
+        bool(streams),
+        bool(mail.leased),
+        bool(mail.acked),
+        bool(wire.broken),
+        bool(wire.late),
+        not world.tally.lost_ledgers,
+    )
+
+
+def _weights(now: _Standing) -> dict[Kind, float]:
     """How likely each kind is as the next step; 0 where it is impossible."""
-    tally, mail, cluster, registry = world.tally, world.mail, world.cluster, world.registry
+    promotes, rolls_back = now.operators
     return {
-        Kind.LISTEN: 9 if any(stream.buffer for stream in mail.streams) else 4,
+        Kind.LISTEN: 9 if now.is_heard else 4,
         Kind.LIST: 4,
-        Kind.RECONCILE: 12 if world.at_rest else 34,
+        Kind.RECONCILE: 12 if now.is_at_rest else 34,
         Kind.LOOK: 2,
         Kind.FIRE: 1,
-        Kind.KEEP: 12 * (world.setting.replicas > 1),
-        Kind.CRASH: 2 * any(world.replicas),
-        Kind.UPLOAD: 7 * (len(world.storage.uploads) < UPLOADS_MAX),
-        Kind.RUN_PROGRESSES: 30 * bool(cluster.running),
-        Kind.RUN_FAILS: 2 * bool(cluster.running),
-        Kind.RUN_LEAVES_NOTHING: 1 * bool(cluster.running),
-        Kind.RUN_VANISHES: 1 * bool(cluster.phases),
+        Kind.KEEP: 12 * (now.replicas > 1),
+        Kind.CRASH: 2 * now.is_alive,
+        Kind.UPLOAD: 7 * now.has_room,
+        Kind.RUN_PROGRESSES: 30 * now.is_running,
+        Kind.RUN_FAILS: 2 * now.is_running,
+        Kind.RUN_LEAVES_NOTHING: 1 * now.is_running,
+        Kind.RUN_VANISHES: 1 * now.was_submitted,
         Kind.ALIAS_MOVED: 1.5,
-        Kind.CHAMPION_DELETED: 0.7 * ("champion" in registry.aliases),
+        Kind.CHAMPION_DELETED: 0.7 * now.has_champion,
         Kind.OPERATOR_TRIGGERS: 1.5,
         Kind.OPERATOR_CANCELS: 1.5,
-        **operators.weights(registry),
-        Kind.MESSAGE_DELIVERED: 12 * bool(mail.waiting and mail.streams),
-        Kind.MESSAGES_EXPIRE: 2 * bool(mail.leased),
-        Kind.ACKED_REDELIVERED: 1 * bool(mail.acked),
-        Kind.STREAM_ENDS: 1 * bool(mail.streams),
-        Kind.STREAM_DIES: 1 * bool(mail.streams),
+        Kind.OPERATOR_PROMOTES: promotes,
+        Kind.OPERATOR_ROLLS_BACK: rolls_back,
+        Kind.MESSAGE_DELIVERED: 12 * (now.is_waiting and now.is_streaming),
+        Kind.MESSAGES_EXPIRE: 2 * now.is_leased,
+        Kind.ACKED_REDELIVERED: 1 * now.was_acked,
+        Kind.STREAM_ENDS: 1 * now.is_streaming,
+        Kind.STREAM_DIES: 1 * now.is_streaming,
         Kind.CLOCK_JUMPS: 1.5,
-        Kind.LEDGER_CLOCK_JUMPS: 0.7 * (world.setting.replicas > 1),
+        Kind.LEDGER_CLOCK_JUMPS: 0.7 * (now.replicas > 1),
         Kind.TIME_PASSES: 4,
-        Kind.LINK_BREAKS: 1.5 * (not world.wire.broken),
-        Kind.LINK_HEALS: 8 * bool(world.wire.broken),
-        Kind.LATE_EFFECT: 8 * bool(world.wire.late),
-        Kind.LEDGER_LOST: 0.5 * (not tally.lost_ledgers),
+        Kind.LINK_BREAKS: 1.5 * (not now.is_broken),
+        Kind.LINK_HEALS: 8 * now.is_broken,
+        Kind.LATE_EFFECT: 8 * now.is_late,
+        Kind.LEDGER_LOST: 0.5 * now.has_ledger,
     }
 
 

@@ -127,6 +127,7 @@ class Cluster(FakeOrchestrator):
     Attributes:
         running: By name of the run.
         executed: How often each name was executed.
+        starts: How often any was.
         vanished: How often each name was deleted.
         broken: Links that do not work, of the runs too.
     """
@@ -137,6 +138,7 @@ class Cluster(FakeOrchestrator):
     running: list[Execution] = field(default_factory=list)
     executed: Counter[str] = field(default_factory=Counter)
     vanished: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
 
     def submit(self, request: RunRequest) -> Submission:
         """Start a run unless its name is taken."""
@@ -147,6 +149,7 @@ class Cluster(FakeOrchestrator):
 
     def execute(self, request: RunRequest) -> None:
         """Start it."""
+        self.starts += 1
         self.executed[request.name] += 1
         self.running.append(Execution(request=request))
 

@@ -1,5 +1,7 @@
 """The end of a history: nothing goes wrong any more, everybody works, and all has to come to rest."""
 
+from functools import cache
+
 from tests.simulation.choices import Choice, Kind
 from tests.simulation.world import World
 from trainer_daemon.policy.actions import Wait
@@ -18,7 +20,7 @@ def settle(world: World) -> None:
     for _ in range(ROUNDS_MAX):
         quiet = quiet + 1 if _round(world) else 0
         if quiet == 1:
-            world.apply(Choice(kind=Kind.LOOK))
+            world.apply(_step(Kind.LOOK))
             world.clocks.pass_time(PAUSE_S)
         if quiet > 1 or world.violations:
             return
@@ -40,25 +42,31 @@ def _round(world: World) -> bool:
     world.mail.expire()
     for replica in range(world.setting.replicas):
         for kind in (Kind.LIST, Kind.LISTEN, Kind.LISTEN):
-            world.apply(Choice(kind=kind, replica=replica))
+            world.apply(_step(kind, replica))
     waiting = len(world.mail.waiting)
     for which in range(waiting):
         world.mail.deliver(which)
     for replica in range(world.setting.replicas):
-        world.apply(Choice(kind=Kind.LISTEN, replica=replica))
+        world.apply(_step(Kind.LISTEN, replica))
     steps = sum(_reconcile(world, replica) for replica in range(world.setting.replicas))
     running = len(world.cluster.running)
     while world.cluster.running and not world.violations:
-        world.apply(Choice(kind=Kind.RUN_PROGRESSES))
+        world.apply(_step(Kind.RUN_PROGRESSES))
     world.clocks.pass_time(PAUSE_S if steps == world.setting.replicas else 1)
     at_rest = all(world.waits.get(replica) == Wait() for replica in range(world.setting.replicas))
     return at_rest and not waiting and not running and steps == world.setting.replicas
 
 
+@cache
+def _step(kind: Kind, replica: int = 0) -> Choice:
+    """A step in which nothing goes wrong."""
+    return Choice(kind=kind, replica=replica)
+
+
 def _reconcile(world: World, replica: int) -> int:
     """Until the model has to wait; in how many steps."""
     for step in range(1, STEPS_MAX):
-        world.apply(Choice(kind=Kind.RECONCILE, replica=replica))
+        world.apply(_step(Kind.RECONCILE, replica))
         if world.waits.get(replica) is not None or world.violations:
             return step
     world.violate("everything_comes_to_rest", f"{STEPS_MAX} steps without a pause; {_unfinished(world)}")

@@ -88,6 +88,7 @@ class PlainLedger(SimulatedLedger):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._engine = self._memory = plain()
+        self._known = {}
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -1,5 +1,6 @@
 """What must hold at the moment of a call: asked of every acknowledgement, every promotion, and whatever a lease is needed for."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.simulation import moments, operators
@@ -30,23 +31,23 @@ class Watch:
 
     def on_call(self, link: str, name: str, arguments: tuple[object, ...], named: dict[str, object]) -> None:
         """A daemon makes a call."""
-        base, _, number = link.rpartition(" ")
+        base, number = _ends(link)
         if name == "renew_leases":
-            self._confirmed_at[int(number)] = self._world.tally.steps
+            self._confirmed_at[number] = self._world.tally.steps
         if base in DEFERRING and name in DEFERRABLE and not self._world.tally.ledger_jumps:
-            self._holds("only_holders_act", int(number), f"{name} is begun by")
+            self._holds("only_holders_act", number, f"{name} is begun by")
         if name == "move_champion":
             for invariant, facts in operators.wrong_with_move(self._world.database.connection, str(arguments[1])):
                 self._world.violate(invariant, facts)
         if name == "promote":
-            self._may_promote(int(number), str(arguments[1]), str(named["expected"]))
+            self._may_promote(number, str(arguments[1]), str(named["expected"]))
 
     def on_effect(self, link: str, name: str) -> None:
         """A call of a daemon has taken effect."""
-        base, _, number = link.rpartition(" ")
+        base, number = _ends(link)
         if base == FENCED and name not in READS:
-            self._holds("only_holders_write", int(number), f"{name} is written by")
-        if base in DEFERRING and self._usurper(int(number)):
+            self._holds("only_holders_write", number, f"{name} is written by")
+        if base in DEFERRING and self._usurper(number):
             self._world.note_late(name)
 
     def _holds(self, invariant: str, number: int, doing: str) -> None:
@@ -56,7 +57,8 @@ class Watch:
     def _usurper(self, number: int) -> str:
         """Who holds the lease instead of this daemon, as far as the ledger knows."""
         replica = self._world.replicas[number]
-        holder = next((str(row[0]) for row in self._world.database.quick.look("SELECT holder FROM lease")), "nobody")
+        held = self._world.database.quick.look("SELECT holder FROM lease")
+        holder = str(held[0][0]) if held else "nobody"
         return holder if replica is not None and replica.holder != holder else ""
 
     def _may_promote(self, number: int, version: str, expected: str) -> None:
@@ -69,3 +71,10 @@ class Watch:
         for invariant, facts in moments.wrong_with_promotion(self._world.database.connection, promotion):
             if is_instant or invariant not in moments.OVERTAKEN:
                 self._world.violate(invariant, facts)
+
+
+@cache
+def _ends(link: str) -> tuple[str, int]:
+    """What a daemon's link leads to, and the daemon's number."""
+    base, _, number = link.rpartition(" ")
+    return base, int(number)

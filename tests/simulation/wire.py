@@ -1,8 +1,7 @@
 """What lies between a daemon and everything else: every call passes here, and this is where it goes wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -36,8 +35,6 @@ class _Frame:
 
     def next_fault(self, name: str) -> Fault | None:
         """What goes wrong with the call that is about to be made."""
-        if not self.faults:
-            return None
         place = (self.changes, self.calls)
         self.calls += 1
         is_change = name not in READS
@@ -75,22 +72,26 @@ class Wire:
     broken: set[str] = field(default_factory=set)
     late: list[Late] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    _frames: list[_Frame] = field(default_factory=list)
+    _frame: _Frame | None = None
 
-    @contextmanager
-    def step(self, choice: Choice) -> Iterator[None]:
-        """The calls of a step are made within it."""
-        self._frames.append(_Frame(choice.faults))
+    def during(self, choice: Choice, step: Callable[[], None]) -> None:
+        """Take a step; its calls are made within it."""
+        before, self._frame = self._frame, _Frame(choice.faults)
         try:
-            yield
+            step()
         finally:
-            self._frames.pop()
+            self._frame = before
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether nothing can go wrong with the next call."""
+        return not (self.broken or (self._frame is not None and self._frame.faults))
 
     def call(self, link: str, name: str, effect: Callable[[], T]) -> T:
         """Make a call, if it can be made."""
-        if not self._frames:
+        if self._frame is None:
             return effect()
-        fault = self._frames[-1].next_fault(name)
+        fault = self._frame.next_fault(name) if self._frame.faults else None
         if fault is None:
             return self._pass(link, effect)
         return self._suffer(fault, link, name, effect)
@@ -154,15 +155,21 @@ class Remote:
         return attribute
 
     def _asked(self, name: str, method: Method) -> Method:
-        carry, link = self._wire.call, self._link
-        return lambda *args, **kwargs: carry(link, name, partial(method, *args, **kwargs))
+        wire, link = self._wire, self._link
+
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
+            if wire.is_smooth:
+                return method(*args, **kwargs)
+            return wire.call(link, name, partial(method, *args, **kwargs))
+
+        return call
 
     def _changed(self, name: str, method: Method) -> Method:
         wire, link = self._wire, self._link
 
         def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
             wire.on_call(link, name, args, kwargs)
-            return wire.call(link, name, lambda: effect(*args, **kwargs))
+            return wire.call(link, name, partial(effect, *args, **kwargs))
 
         def effect(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
             value = method(*args, **kwargs)

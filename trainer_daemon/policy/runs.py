@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 
 from trainer_daemon.policy.answers import Answer
 from trainer_daemon.policy.events import OPERATOR_EVENT, DatasetVersion
@@ -129,5 +130,9 @@ def run_key(
 
 def run_name(model: str, period: str, key: str, attempt: int) -> str:
     """A name of `[a-z0-9-]`, since the KFP API decodes names twice; unique per attempt, since runs are found again by it."""
-    slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40] or "model"
-    return f"{slug}-{period}-{key[:12]}-{attempt}"
+    return f"{_slug(model)}-{period}-{key[:12]}-{attempt}"
+
+
+@cache
+def _slug(model: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40] or "model"

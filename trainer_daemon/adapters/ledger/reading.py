@@ -79,7 +79,7 @@ class LedgerReader:
 
     def occupied(self, models: Sequence[str]) -> int:
         """How many of these models are occupied by a run that is open, or that somebody is submitting."""
-        return int(self._scalar(queries.OCCUPIED, models=list(models)))
+        return int(self._scalar(queries.OCCUPIED, models=list(models))) if models else 0
 
     def current(self, model: str, uris: Sequence[str]) -> dict[str, DatasetVersion]:
         """What is there now under each of these URIs."""

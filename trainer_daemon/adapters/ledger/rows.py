@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -102,8 +102,9 @@ def run_of(
 
 
 def rules_json(decision: Decision) -> list[dict[str, Any]]:
-    """Every rule's outcome as JSON values."""
-    return [asdict(outcome) | {"result": outcome.result.value} for outcome in decision.outcomes]
+    """Every rule's outcome as JSON values; see `drop_values`."""
+    names = RuleOutcome.__slots__
+    return [{name: getattr(outcome, name) for name in names} | {"result": outcome.result.value} for outcome in decision.outcomes]
 
 
 def decision_of(row: RowMapping) -> Decision:

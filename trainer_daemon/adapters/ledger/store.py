@@ -27,6 +27,8 @@ from trainer_daemon.policy.promotion import Decision
 from trainer_daemon.policy.runs import LIVE, MOVES, Run, RunState
 
 DAEMON = "daemon"
+_BEGINNING = ("key", "sequence", "model", "period", "attempt", "attempts_max", "ready_at", "event_id", "updated_at")
+"""What a run begins with; the other columns are empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,20 +98,20 @@ class Ledger(LeasingLedger):
     def enqueue(self, event: Event, proposal: Proposal, *, attempts_max: int, now: datetime) -> Run:
         """Put the run that an event starts into the backlog and close the event."""
         with self._writing() as connection:
-            values = {
-                "key": proposal.key,
-                "sequence": connection.execute(writes.NEXT_RUN).scalar_one(),
-                "model": event.model,
-                "period": proposal.drop.period,
-                "state": RunState.QUEUED.value,
-                "attempt": 1,
-                "attempts_max": attempts_max,
-                "ready_at": now,
-                "event_id": event.id,
-                "created_at": now,
-                "updated_at": now,
-            }
-            _insert_run(connection, values)
+            run = Run(
+                key=proposal.key,
+                sequence=connection.execute(writes.NEXT_RUN).scalar_one(),
+                model=event.model,
+                period=proposal.drop.period,
+                drops=proposal.drops,
+                state=RunState.QUEUED,
+                attempt=1,
+                attempts_max=attempts_max,
+                ready_at=now,
+                event_id=event.id,
+                updated_at=now,
+            )
+            _insert_run(connection, run)
             rows = [{"run_key": proposal.key, "position": at, **drop_values(drop)} for at, drop in enumerate(proposal.drops)]
             connection.execute(writes.ADD_RUN_DROP, rows)
             start = {"run_key": proposal.key, "from_state": "", "to_state": RunState.QUEUED.value, "attempt": 1}
@@ -117,7 +119,7 @@ class Ledger(LeasingLedger):
                 writes.ADD_TRANSITION, {**start, "why": f"{event.kind} event", "by": event.by or DAEMON, "at": now}
             )
             _close_event(connection, event.id, outcome="queued", why="", run_key=proposal.key)
-        return self.run(proposal.key)
+        return run
 
     @repeated
     def revive(self, event: Event, run: Run, *, why: str, now: datetime) -> Run:
@@ -143,7 +145,7 @@ class Ledger(LeasingLedger):
         """
         others = [model for model in models if model != run.model]
         with self._writing() as connection:
-            if connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
+            if others and connection.execute(queries.OCCUPIED, {"models": others}).scalar_one() >= maximum:
                 return False
             values = {**_as_seen(run), "has_slot": True}
             _exactly_one(connection, writes.CHANGE_RUN, values, otherwise=f"run {run.name} is no longer {run.state}")
@@ -306,11 +308,12 @@ def _close_event(connection: Connection, event_id: str, **values: str) -> None:
     _exactly_one(connection, writes.CLOSE_EVENT, values, otherwise=f"event {event_id} was acted on already")
 
 
-def _insert_run(connection: Connection, values: Mapping[str, Any]) -> None:
+def _insert_run(connection: Connection, run: Run) -> None:
+    values = {name: getattr(run, name) for name in _BEGINNING}
     try:
-        connection.execute(writes.ADD_RUN, values)
+        connection.execute(writes.ADD_RUN, {**values, "state": run.state.value, "created_at": run.updated_at})
     except IntegrityError as exc:
-        msg = f"run {values['key']} exists already"
+        msg = f"run {run.key} exists already"
         raise StaleStateError(msg) from exc
 
 
