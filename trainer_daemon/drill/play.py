@@ -13,7 +13,7 @@ from trainer_daemon.demo_screen import Screen
 from trainer_daemon.demo_stage import Daemon, Stage
 from trainer_daemon.drill.patience import Patience
 from trainer_daemon.drill.seeing import Views, processes_of
-from trainer_daemon.drill.stage import Drops, name_of, packed
+from trainer_daemon.drill.stage import Drops, cut_off, name_of, packed
 from trainer_daemon.errors import TrainerError
 from trainer_daemon.policy.promises import Upload
 from trainer_daemon.policy.runs import LIVE, Run, RunState
@@ -65,10 +65,10 @@ class Play:
         return self.views.records()
 
     def upload_month(self, *, cut: bool = False) -> Upload:
-        """A new month; with `cut` it ends in the middle of a line."""
+        """A new month; with `cut` it ends in the middle of a row."""
         self._months += 1
         text = self._next_text()
-        return self._upload(name_of(self.model, self._months), text[: text.index(",", len(text) // 2)] if cut else text)
+        return self._upload(name_of(self.model, self._months), cut_off(text) if cut else text)
 
     def upload_correction(self, run: Run) -> Upload:
         """Other bytes under the name of a run's drop."""
