@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
@@ -67,3 +68,10 @@ def hostile(draw: st.DrawFn, target: str) -> bytes:
                 at = draw(st.integers(0, len(data)))
                 data = data[:at] + draw(st.sampled_from(_NOISE)) + data[at + draw(st.integers(0, 8)) :]
     return data
+
+
+def with_each_value_replaced(data: bytes, by: bytes) -> Iterator[bytes]:
+    """Of a JSON text: as many as it has values."""
+    for place in _VALUE.finditer(data):
+        if not data.startswith(b":", place.end()):  # that is a key
+            yield data[: place.start()] + by + data[place.end() :]
