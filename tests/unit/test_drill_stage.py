@@ -23,6 +23,7 @@ OURS = {
             "bucket": "gs://real/in",
             "subscription": "projects/my-project/subscriptions/trainer",
             "schedule": "@daily",
+            "attempts_max": 1,
             "target": 'Ab"gang',
             "entity_column": "kunde",
             "positive_label": "ja",
@@ -52,6 +53,7 @@ def test_nothing_outside_of_the_folder_is_named_and_the_rest_is_kept(tmp_path: P
     assert (model.folder, model.schedule, model.promotion.mode) == (tmp_path / "stage" / "drops", "", "automatic")
     assert (model.target, model.entity_column, model.training) == (ours.target, ours.entity_column, ours.training)
     assert (model.promotion.metric, model.promotion.thresholds) == ("roc_auc", {"roc_auc": 0.7})
+    assert model.attempts_max == 2, "a run that is killed has another attempt"
 
 
 def test_invented_months_have_the_configured_columns_and_differ(tmp_path: Path) -> None:

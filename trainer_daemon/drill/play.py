@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import datetime
 
 import psutil
 
@@ -81,6 +82,10 @@ class Play:
         scratch.write_bytes(path.read_bytes())
         scratch.replace(path)
 
+    def recorded_at(self, run: Run) -> datetime:
+        """When the daemon saw what a run is for."""
+        return next(item.recorded_at for item in self.records().happenings if item.event.id == run.event_id)
+
     def duplicates(self) -> int:
         """How many events were recognised as duplicates."""
         return sum(item.outcome == "duplicated" for item in self.records().happenings)
@@ -92,6 +97,10 @@ class Play:
     def until_running(self, upload: Upload) -> Run:
         """The upload's run, once it is under way or beyond."""
         return self._until_run(upload, lambda run: run.state is not RunState.QUEUED, "its run to begin")
+
+    def until_at_work(self, upload: Upload) -> Run:
+        """The upload's run, once there is a process of it that says something, or was."""
+        return self._until_run(upload, lambda run: self.views.has_spoken(run) or _has_ended(run), "its run to be at work")
 
     def until_ended(self, run: Run) -> Run:
         """The run, once nothing is to happen to it any more."""

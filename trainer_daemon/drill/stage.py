@@ -86,6 +86,7 @@ def configuration(settings: Settings, model: ModelSettings, drops: Drops) -> str
     kept = model.model_dump(mode="json", exclude={"bucket", "subscription", "schedule"})
     kept |= {"bucket": "drops", "start_from": "all", "backlog": "every", "listing_interval_s": min(5.0, model.listing_interval_s)}
     kept["retry_backoff_s"] = min(1.0, model.retry_backoff_s)
+    kept["attempts_max"] = max(2, model.attempts_max)  # a run that is killed has failed
     kept["promotion"] |= {"mode": "automatic"}
     if drops.generated:
         kept |= {"ranges": {}}
