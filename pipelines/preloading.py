@@ -21,41 +21,33 @@ _WHEN_AT_WORK: Mapping[str, Sequence[str]] = {
 """The steps, in the order in which they follow one another, and what each imports only when it comes to it."""
 
 
-def steps_to_import(compiled: str) -> tuple[str, ...]:
-    """Names of the steps that a pipeline names and that are not imported yet, in their order.
-
-    Args:
-        compiled: Text of the compiled pipeline.
-    """
-    return tuple(step.rpartition(".")[2] for step in _named(compiled) if step not in sys.modules)
-
-
-def preload(compiled: str) -> Iterator[str]:
-    """Import what the steps that a pipeline names need, module after module; between two the caller may do something else.
+def preload(compiled: str) -> Iterator[None]:
+    """Import what the steps that a pipeline names need, step after step; between two the caller may do something else.
 
     A module that cannot be imported ends it: the step that needs the module will say so.
 
     Args:
         compiled: Text of the compiled pipeline; of one that names no step of this package nothing is imported.
-
-    Returns:
-        The names of the modules, each after its import.
     """
+    before = len(sys.modules)
     bound_threads()
-    try:
-        for step in _named(compiled):
-            for name in (step, *_WHEN_AT_WORK[step]):
-                gc.disable()  # while modules are made, there is nothing to collect, and looking takes a tenth of the time
-                importlib.import_module(name)
-                gc.enable()
-                yield name
-    except Exception:  # noqa: BLE001 - whatever a module raises, it raises once more where a person sees it
-        gc.enable()
-        return
-    gc.collect()
-    gc.freeze()  # what was imported is never garbage; looking at it would also copy the memory that the steps share
-
-
-def _named(compiled: str) -> Sequence[str]:
     named = set(_STEP.findall(compiled))
-    return [step for step in _WHEN_AT_WORK if step in named]
+    try:
+        for step, further in _WHEN_AT_WORK.items():
+            if step in named:
+                _import(step, *further)
+                yield
+    except Exception:  # noqa: BLE001 - whatever a module raises, it raises once more where a person sees it
+        return
+    if len(sys.modules) > before:
+        gc.collect()
+        gc.freeze()  # what was imported is never garbage; looking at it would also copy the memory that the steps share
+
+
+def _import(*names: str) -> None:
+    gc.disable()  # while modules are made, there is nothing to collect, and looking takes a tenth of the time
+    try:
+        for name in names:
+            importlib.import_module(name)
+    finally:
+        gc.enable()

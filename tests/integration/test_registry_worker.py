@@ -261,7 +261,7 @@ def test_file_that_is_no_database_is_told(tmp_path: Path, connect: Connect, mlfl
 
 
 def test_daemon_never_imports_mlflow_and_its_worker_dies_with_it_even_inside_a_call(stub: StubServer) -> None:
-    """Its process stays small; kill -9 of it leaves nobody behind, although the library still waits for an answer."""
+    """Both processes stay small; kill -9 of the daemon leaves nobody behind, although the library still waits for an answer."""
     with subprocess.Popen([sys.executable, "-c", DAEMON, stub.uri], stdout=subprocess.PIPE, text=True) as daemon:
         assert daemon.stdout is not None
         assert daemon.stdout.readline() == "False\n"
@@ -269,6 +269,7 @@ def test_daemon_never_imports_mlflow_and_its_worker_dies_with_it_even_inside_a_c
         stub.answer = None
         assert stub.asked.wait(240)
         (worker,) = workers(psutil.Process(daemon.pid))
+        assert not [file.path for file in worker.memory_maps() if "/numpy/" in file.path]
         daemon.kill()
         daemon.wait()
     eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)

@@ -7,6 +7,7 @@ Nothing here talks to the server: what happens is written to files in the run's 
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,6 @@ from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder
 from trainer_daemon.adapters.local.run_log import RunLog
 from trainer_daemon.adapters.local.run_server import serve
-from trainer_daemon.adapters.local.step_server import StepServer, fork_step_server
 from trainer_daemon.policy.observations import Phase
 
 
@@ -83,43 +83,43 @@ class Recorder:
         os.write(self._descriptor, (json.dumps(event | {"time": time.time()}) + "\n").encode())
 
 
-def lead(folder: RunFolder, lock: int) -> None:
+def lead(folder: RunFolder, lock: int, channel: socket.socket) -> None:  # noqa: ARG001 - is held by being open
     """Execute the run, write its result.
 
     Args:
         folder: Of the run.
         lock: Descriptor that holds its lock.
+        channel: To the server that forks its steps.
     """
     folder.record_pid(os.getpid())
     os.chdir(folder.path)
-    server = fork_step_server(folder.mark, not_for_steps=(lock,))
     log = RunLog(folder.log)
     runner.redirect_output(log)
-    signal.signal(signal.SIGTERM, partial(_stop, log))
+    signal.signal(signal.SIGTERM, partial(_stop, folder, log))
     try:
-        _execute(folder, server)
+        _execute(folder, channel)
     except BaseException as error:
         folder.conclude(Result(phase=Phase.FAILED, reason=log.failure(error)))
         raise
     folder.conclude(Result(phase=Phase.SUCCEEDED))
 
 
-def _stop(log: RunLog, number: int, _frame: FrameType | None) -> None:
+def _stop(folder: RunFolder, log: RunLog, number: int, _frame: FrameType | None) -> None:
     """Somebody ended the run: the steps are given time, and there is no result."""
     from trainer_daemon.adapters.local import processes
 
     log.write(f"ended by {signal.Signals(number).name}\n")
-    processes.end_children(grace_s=runner.STEP_GRACE_S)
+    processes.end_own_steps(folder.path, folder.mark, grace_s=runner.STEP_GRACE_S)
     os._exit(128 + number)
 
 
-def _execute(folder: RunFolder, server: StepServer) -> None:
+def _execute(folder: RunFolder, channel: socket.socket) -> None:
     runner.mark_environment(folder)
     from kfp import local
     from kfp.local import pipeline_orchestrator
 
     work = folder.work()
-    ForkedSteps(server).install()
+    ForkedSteps(channel, folder.mark).install()
     Recorder(folder.path / EVENTS).watch()
     local.init(
         runner=local.SubprocessRunner(use_venv=False),

@@ -105,16 +105,17 @@ def test_unwritable_workspace_is_temporary(tmp_path: Path, make: Make, probe: Pr
 
 
 def test_runs_are_forked_from_one_process(make: Make, probe: Probe) -> None:
-    """What a run imports is there already for the next one; each is a session of its own."""
+    """What a run imports is there already for the next one; each run and each step is a session of its own."""
     adapter = make()
     for number in ("1", "2"):
         adapter.submit(a_request(probe, name=RUN + number, action="wait"))
     server = adapter._standby._server
     assert server is not None
     eventually(lambda: len(probe.seen()) == 2)
-    assert {os.getsid(int(step["pid"])) for step in probe.seen()} == {
-        child.pid for child in psutil.Process(server.process.pid).children()
-    }
+    forked = {child.pid for child in psutil.Process(server.process.pid).children()}
+    assert {os.getsid(child) for child in forked} == forked
+    steps = {int(step["pid"]) for step in probe.seen()}
+    assert forked - steps == {adapter._folder(RUN + number).pid() for number in ("1", "2")}
     probe.release()
     assert [outcome(adapter, RUN + number).phase for number in ("1", "2")] == [Phase.SUCCEEDED] * 2
 

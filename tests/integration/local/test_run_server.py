@@ -1,8 +1,9 @@
 import json
 import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.integration.local.spying_runs import TOLD
 from tests.integration.local.traces import Make
 from tests.integration.orchestrator_contract import RUN, Probe, a_request, did, eventually, outcome
 from trainer_daemon.adapters.local.fork_server import read_code
+from trainer_daemon.adapters.local.orchestrator import LocalOrchestrator
 from trainer_daemon.adapters.local.run_folder import RunFolder, Work
 from trainer_daemon.adapters.local.standby import Standby
 from trainer_daemon.policy.observations import Phase
@@ -17,26 +19,25 @@ from trainer_daemon.policy.observations import Phase
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux only")
 
 
-def test_run_finds_imported_what_its_steps_need(tmp_path: Path) -> None:
-    """Its first one too, whose log says what takes so long; what names no step pays for nothing; no thread is started."""
+def test_step_finds_imported_what_it_needs(tmp_path: Path) -> None:
+    """A first run begins with nothing, its steps wait for their own libraries only; a later run has all; no thread is started."""
     standby = Standby(os.environ, idle_s=60.0, is_busy=lambda: False, entry_point="tests.integration.local.spying_runs")
-    steps = ("", "pipelines.steps.load_and_preprocess_data", "pipelines.steps.absent", "pipelines.steps.evaluate_model")
-    assert [_told(standby, tmp_path / f"run-{number}", step) for number, step in enumerate(steps)] == [
-        {"imported": [True, False, False, False], "threads": 1},
-        {"imported": [True, True, False, False], "threads": 1},
-        {"imported": [True, True, False, False], "threads": 1},
-        {"imported": [True, True, True, True], "threads": 1},
-    ]
-    logs = [(tmp_path / f"run-{number}" / "log.txt") for number in range(len(steps))]
-    assert [log.read_text() if log.exists() else "" for log in logs] == [
-        *("", "load_and_preprocess_data: importing libraries …\n"),
-        *("", "evaluate_model: importing libraries …\n"),
+    training = "\n".join(
+        f"pipelines.steps.{step}" for step in ("train_model", "absent", "evaluate_model", "load_and_preprocess_data")
+    )
+    kfp, pandas, sklearn, mlflow = ([index < count for index in range(4)] for count in (1, 2, 3, 4))
+    assert [
+        _told(standby, tmp_path / name, text) for name, text in (("none", ""), ("first", training), ("second", training))
+    ] == [
+        [kfp, kfp, kfp, kfp],
+        [kfp, pandas, sklearn, mlflow],
+        [mlflow, mlflow, mlflow, mlflow],
     ]
     standby.close()
 
 
-def _told(standby: Standby, path: Path, names: str) -> dict[str, Any]:
-    """What a run of a pipeline with this text says."""
+def _told(standby: Standby, path: Path, names: str) -> list[list[bool]]:
+    """What a run of a pipeline with this text and its steps found imported."""
     path.mkdir()
     compiled = path.with_suffix(".yaml")
     compiled.write_text(names)
@@ -44,8 +45,9 @@ def _told(standby: Standby, path: Path, names: str) -> dict[str, Any]:
     with (path.parent / "lock").open("w") as lock:
         folder.prepare(Work(name=path.name, pipeline="spied", compiled=str(compiled), parameters={}, timeout_s=600.0))
         assert read_code(standby.start(folder, lock.fileno())) == 0
-    told: dict[str, Any] = json.loads((path / TOLD).read_text())
-    return told
+    told = [json.loads(line) for line in (path / TOLD).read_text().splitlines()]
+    assert {process["threads"] for process in told} == {1}
+    return [process["imported"] for process in told]
 
 
 @pytest.fixture
@@ -62,24 +64,42 @@ def importing(tmp_path: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_run_whose_libraries_are_being_imported_is_live(importing: Path, make: Make, tmp_path: Path, probe: Probe) -> None:
-    """It can be cancelled, and when the server is killed it vanishes, to be executed once by another one."""
+    """It can be cancelled, and so can one that waits behind it."""
     adapter, other = (make(grace_s=0.5, compiled=lambda _name: tmp_path / "naming.yaml") for _ in range(2))
     adapter.submit(a_request(probe, name="unwanted"))
     eventually(importing.exists)
-    other.submit(a_request(probe, name="unwanted"))
-    assert other.observe(["unwanted"])["unwanted"].phase is Phase.RUNNING
-    eventually(lambda: did(adapter.cancel, "unwanted"))
-    assert adapter.observe(["unwanted"])["unwanted"].phase is Phase.CANCELED
-    importing.unlink()
+    adapter.submit(a_request(probe, name="waiting"))
+    for name in ("unwanted", "waiting"):
+        other.submit(a_request(probe, name=name))
+        assert other.observe([name])[name].phase is Phase.RUNNING
+        eventually(partial(did, adapter.cancel, name))
+        assert adapter.observe([name])[name].phase is Phase.CANCELED
+    assert probe.seen() == []
+
+
+def test_run_goes_on_without_the_server(importing: Path, make: Make, tmp_path: Path, probe: Probe) -> None:
+    """A step that it had not begun is executed by a new interpreter; one that it had tells its end, or counts as killed."""
+    adapter = make(compiled=lambda _name: tmp_path / "naming.yaml")
     adapter.submit(a_request(probe))
     eventually(importing.exists)
+    eventually(lambda: "Executing task 'probe'" in adapter._folder(RUN).log.read_text())
+    _kill_server(adapter)
+    assert outcome(adapter, RUN).phase is Phase.SUCCEEDED
+    assert len(probe.seen()) == 1
+    other = make()
+    for name in ("killed", "another"):
+        other.submit(a_request(probe, name=name, action="wait", word=name))
+    eventually(lambda: len(probe.seen()) == 3)
+    _kill_server(other)
+    os.kill(next(step["pid"] for step in probe.seen() if step["word"] == "killed"), signal.SIGKILL)
+    assert outcome(other, "killed").phase is Phase.FAILED
+    probe.release()
+    assert outcome(other, "another").phase is Phase.SUCCEEDED
+    assert len(probe.seen()) == 3
+
+
+def _kill_server(adapter: LocalOrchestrator) -> None:
     server = adapter._standby._server
     assert server is not None
     server.process.kill()
     server.process.wait()
-    assert other.observe([RUN])[RUN].phase is Phase.VANISHED
-    assert probe.seen() == []
-    last = make()
-    last.submit(a_request(probe))
-    assert outcome(last, RUN).phase is Phase.SUCCEEDED
-    assert len(probe.seen()) == 1

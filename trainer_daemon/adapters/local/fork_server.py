@@ -4,19 +4,21 @@ It has no threads, so that nothing is forked in the middle of anything.
 """
 
 import os
+import select
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 FORKS = sys.platform == "linux"
 """Elsewhere a library may not survive a fork; there runs and, by `kfp.local`, steps are new interpreters."""
 _MESSAGE_BYTES_MAX = 64 * 1024
-_CODE_BYTES_MAX = 16
+_DESCRIPTORS_MAX = 3
 _CODE_OF_NO_ROOM = 1
+_BEGINS = ""
 
 
 def a_channel() -> tuple[socket.socket, socket.socket]:
@@ -24,23 +26,24 @@ def a_channel() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def ask_to_fork(channel: socket.socket, message: bytes, descriptor: int) -> int:
+def ask_to_fork(channel: socket.socket, message: bytes, *descriptors: int) -> int:
     """Ask for a child.
 
     Args:
         channel: To the server.
         message: For the child, not empty.
-        descriptor: For the child, too; the caller's own may be closed afterwards.
+        descriptors: For the child, too, two at most; the caller's own may be closed afterwards.
 
     Returns:
         Descriptor from which the child's exit code can be read with `read_code`.
 
     Raises:
-        OSError: The server is no more.
+        ConnectionError: The server is no more.
+        OSError: There can be no further descriptor.
     """
     code, told = os.pipe()
     try:
-        socket.send_fds(channel, [message], [descriptor, told])
+        socket.send_fds(channel, [message], [*descriptors, told])
     except OSError:
         os.close(code)
         raise
@@ -56,100 +59,159 @@ def read_code(descriptor: int) -> int | None:
         descriptor: From `ask_to_fork`; is closed.
 
     Returns:
-        Its exit code, the negative number of a signal that ended it, None if the server died before it could tell.
+        Its exit code, the negative number of a signal that ended it, None when the server was gone by then and cannot tell.
+
+    Raises:
+        ConnectionError: The server is no more, and there was no child.
     """
     with open(descriptor, encoding="ascii") as told:
-        code = told.read(_CODE_BYTES_MAX)
-    return int(code) if code else None
+        said = told.read()
+    if not said:
+        msg = "the server has ended before it forked"
+        raise ConnectionResetError(msg)
+    codes = said.split()
+    return int(codes[0]) if codes else None
+
+
+def tell(told: int, code: int | str) -> None:
+    """Write an exit code to whoever waits for it with `read_code`; of several the first counts."""
+    with suppress(BrokenPipeError):
+        os.write(told, f"{code}\n".encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked:
-    """What a process that was just forked was sent."""
+    """What a process that was just forked was sent.
+
+    Attributes:
+        message: What it is to do.
+        descriptors: What came with it.
+        told: Where its exit code can be told by itself, before it ends, in case that the server is gone by then.
+        channel: To ask the server for children of its own, which end when it ends; None in one of these.
+    """
 
     message: bytes
-    descriptor: int
+    descriptors: Sequence[int]
+    told: int
+    channel: socket.socket | None
 
 
 class ForkServer:
     """The server's loop.
 
     Args:
-        channel: From those who ask; nobody asks any more when it is closed.
+        channel: Of those who ask first. What is forked for them leads: it may ask for children of its own, which end with it, and
+            itself goes on when the channel is closed.
+        prepare: What is done for a leader: one bit after it was forked, one more after each of its children.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+    def __init__(self, channel: socket.socket, prepare: Callable[[bytes], Iterator[None]]) -> None:
+        self._first = channel
+        self._prepare = prepare
         self._told: dict[int, int] = {}
+        self._children: dict[socket.socket, set[int]] = {channel: set()}
+        self._preparing: dict[socket.socket, Iterator[None]] = {}
         self._ended, self._wake = os.pipe()
         for descriptor in (self._ended, self._wake):
             os.set_blocking(descriptor, False)
         signal.signal(signal.SIGCHLD, _woken)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        self._events = selectors.DefaultSelector()
+        self._events.register(self._ended, selectors.EVENT_READ)
+        self._events.register(channel, selectors.EVENT_READ)
 
-    @property
-    def children(self) -> Sequence[int]:
-        """Process ids of those that have not ended; they cannot be another's, since nobody else waits for them."""
-        return tuple(self._told)
-
-    def until_forked(self, prepare: Callable[[bytes], None]) -> Forked | None:
-        """Serve until nobody asks any more; returns earlier in each child, which is a process of its own then.
-
-        Args:
-            prepare: Called with a message before the fork.
+    def until_forked(self) -> Forked | None:
+        """Serve until nobody can ask any more; returns earlier in each child, which is a process of its own then.
 
         Returns:
             What the child was sent; None in the server.
         """
-        with selectors.DefaultSelector() as events:
-            events.register(self._channel, selectors.EVENT_READ)
-            events.register(self._ended, selectors.EVENT_READ)
-            while True:
-                ready = {key.fd for key, _ in events.select()}
-                if self._ended in ready:
-                    os.read(self._ended, 1024)
-                    self.tell_ends()
-                if self._channel.fileno() in ready:
-                    message, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE_BYTES_MAX, 2)
-                    if not message:
-                        return None
-                    for descriptor in descriptors:
-                        os.set_inheritable(descriptor, False)  # noqa: FBT003 - not for what a child starts
-                    prepare(message)
-                    if self._is_child(*descriptors):
-                        return Forked(message=message, descriptor=descriptors[0])
+        while self._children:
+            ready = [key.fileobj for key, _ in self._events.select()]
+            if self._ended in ready:
+                os.read(self._ended, 1024)
+                self._tell_ends()
+            for channel in self._children.keys() & ready:
+                if (forked := self._serve(channel)) is not None:
+                    return forked
+        return None
 
-    def _is_child(self, given: int, told: int) -> bool:
+    def _serve(self, channel: socket.socket) -> Forked | None:
+        message, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES_MAX, _DESCRIPTORS_MAX)
+        if not message or (channel is not self._first and _is_closed(channel)):  # what the dead have asked for, nobody waits for
+            _close(descriptors)
+            self._forget(channel)
+            return None
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - not for what a child starts
+        *given, told = descriptors
+        own = None
+        leader = channel
+        if channel is self._first:
+            leader, own = a_channel()
+            self._children[leader] = set()
+            self._preparing[leader] = self._prepare(message)
+            self._events.register(leader, selectors.EVENT_READ)
+        if self._fork(channel, told):
+            return Forked(message=message, descriptors=given, told=told, channel=own)
+        _close(given)
+        if own is not None:
+            own.close()
+        next(self._preparing[leader], None)
+        return None
+
+    def _fork(self, channel: socket.socket, told: int) -> bool:
+        """Whether this is the child."""
+        tell(told, _BEGINS)
         try:
             pid = os.fork()
         except OSError:  # no room for a further process; those that there are go on
-            os.close(given)
-            _tell(told, _CODE_OF_NO_ROOM)
+            tell(told, _CODE_OF_NO_ROOM)
+            os.close(told)
             return False
         if pid:
-            os.close(given)
             self._told[pid] = told
+            self._children[channel].add(pid)
             return False
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (told, self._ended, self._wake, *self._told.values()):
-            os.close(descriptor)
-        self._channel.close()
+        self._events.close()
+        _close([self._ended, self._wake, *self._told.values()])
+        for other in self._children:
+            other.close()
         return True
 
-    def tell_ends(self) -> None:
-        """Tell who has ended meanwhile; for whoever keeps the server busy for long."""
+    def _forget(self, channel: socket.socket) -> None:
+        """Nobody asks through it any more."""
+        self._events.unregister(channel)
+        channel.close()
+        self._preparing.pop(channel, None)
+        children = self._children.pop(channel)
+        if channel is not self._first:
+            for pid in children:  # not waited for yet, so that the id cannot be another's
+                os.kill(pid, signal.SIGKILL)
+
+    def _tell_ends(self) -> None:
         for pid, told in tuple(self._told.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._told[pid]
-                _tell(told, os.waitstatus_to_exitcode(status))
+                for children in self._children.values():
+                    children.discard(pid)
+                tell(told, os.waitstatus_to_exitcode(status))
+                os.close(told)
 
 
-def _tell(told: int, code: int) -> None:
-    with suppress(BrokenPipeError):
-        os.write(told, str(code).encode("ascii"))
-    os.close(told)
+def _is_closed(channel: socket.socket) -> bool:
+    """Whether the other end is; messages may still be there."""
+    poll = select.poll()
+    poll.register(channel, 0)  # a hang-up is told without being asked for
+    return bool(poll.poll(0))
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _woken(_number: int, _frame: object) -> None:

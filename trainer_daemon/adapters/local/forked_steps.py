@@ -1,13 +1,15 @@
-"""How `kfp.local` starts a step here: by a fork of the step server instead of a new interpreter."""
+"""How `kfp.local` starts a step here: by a fork of the server that the run was forked from, instead of a new interpreter."""
 
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from trainer_daemon.adapters.local.fork_server import read_code
-from trainer_daemon.adapters.local.step_server import StepRequest, StepServer
+from trainer_daemon.adapters.local.fork_server import ask_to_fork, read_code
+from trainer_daemon.adapters.local.step_request import StepRequest
 
 _SHELL = ["sh", "-ec"]
 _SCRIPT_START = "program_path=$(mktemp -d)"
@@ -17,21 +19,27 @@ class ForkedSteps:
     """Stands in for `kfp.local.subprocess_task_handler.run_local_subprocess`.
 
     Args:
-        server: Forks the steps.
+        channel: To the server.
+        mark: File that each step has open from its beginning; made when missing.
     """
 
-    def __init__(self, server: StepServer) -> None:
-        self._server = server
+    def __init__(self, channel: socket.socket, mark: Path) -> None:
+        self._channel = channel
+        self._mark = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def install(self) -> None:
-        """Have `kfp.local` start the steps of this process this way; commands of another form are left to it."""
+        """Have `kfp.local` start the steps of this process this way.
+
+        Commands of another form are left to it, and all when the server is no more.
+        """
         from kfp.local import subprocess_task_handler
 
         original = subprocess_task_handler.run_local_subprocess
 
         def run(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
             if is_component(full_command):
-                return self.run(full_command[3], full_command[4:], environment=env_vars or {})
+                with suppress(ConnectionError):
+                    return self.run(full_command[3], full_command[4:], environment=env_vars or {})
             return int(original(full_command, env_vars))
 
         subprocess_task_handler.run_local_subprocess = run
@@ -46,6 +54,9 @@ class ForkedSteps:
 
         Returns:
             The exit code; 128 and the signal's number when a signal ended the step.
+
+        Raises:
+            ConnectionError: The server is no more, and has not begun the step.
         """
         with tempfile.TemporaryDirectory(prefix="step-") as folder:
             component, request = Path(folder) / "ephemeral_component.py", Path(folder) / "request.json"
@@ -54,6 +65,7 @@ class ForkedSteps:
                 source=str(component),
                 arguments=arguments,
                 environment={**os.environ, "_KFP_RUNTIME": "true", **environment},
+                folder=str(Path.cwd()),
             ).write(request)
             code = self._run(request)
         if code < 0:  # what a shell says and makes of it
@@ -65,13 +77,13 @@ class ForkedSteps:
         printed, output = os.pipe()
         with open(printed, encoding="utf-8", errors="backslashreplace") as lines:  # noqa: PTH123 - a pipe
             try:
-                told = self._server.start(request, output)
+                told = ask_to_fork(self._channel, os.fsencode(request), output, self._mark)
             finally:
                 os.close(output)
             for line in lines:
                 print(line, end="")  # noqa: T201 - what a step prints is the run's log
-        print()  # noqa: T201 - sets the end of a step apart
         code = read_code(told)
+        print()  # noqa: T201 - sets the end of a step apart
         return -signal.SIGKILL if code is None else code
 
 

@@ -14,9 +14,11 @@ first one saw.
 * Two submits of one name: one gets the lock; the other finds it taken, or finds the result, and adopts.
 * The daemon dies: the child leads its own session and goes on. The child dies: the lock falls free without a result. The daemon
   that started it is told the exit code by the server and says FAILED; any other, or one whose server was killed, says VANISHED.
-  Both first kill the steps that were left behind, so that no step of a dead run still registers a model while the run is
-  repeated. Steps do not inherit the lock: an orphaned step is not a live run, and would hold back its own repetition.
-* The server dies: what it has forked goes on, what it was sent and had not begun is free again.
+  Both first kill the steps that were left behind, as the server does by itself, so that no step of a dead run still registers a
+  model while the run is repeated. Steps do not inherit the lock: an orphaned step is not a live run, and would hold back its own
+  repetition.
+* The server dies: what it has forked goes on, and a step tells itself how it ended. What it was sent and had not begun is free
+  again: a run is started by the next server, a step by a new interpreter.
 * A result is renamed into place by whoever holds the lock, once, and is the end of the run: no later look sees anything else.
 * `cancel` asks the child with SIGTERM, kills its process group after a grace, waits for the lock, kills what else carries the
   run's mark, and only then writes CANCELED. Dying half-way leaves a run that vanished, and cancelling that again is no error.
@@ -184,7 +186,9 @@ class LocalOrchestrator:
         return True
 
     def _reap(self, folder: RunFolder, told: int, death: "Future[str]") -> None:
-        code = read_code(told)
+        code = None
+        with suppress(ConnectionError):
+            code = read_code(told)
         death.set_result(_server_death(self._standby.death()) if code is None else _death(code, folder))
         self._standby.rest()
         if self._on_end is not None:

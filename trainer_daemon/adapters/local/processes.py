@@ -54,13 +54,12 @@ def end_steps(folder: Path, mark: Path, *, within_s: float) -> bool:
     return True
 
 
-def end_children(*, grace_s: float) -> None:
-    """End all descendants of this process: asked first, killed after the grace."""
-    children = psutil.Process().children(recursive=True)
-    _signal(children, signal.SIGTERM)
-    alive = _wait(children, within_s=grace_s)
-    _signal(alive, signal.SIGKILL)
-    _wait(alive, within_s=grace_s)
+def end_own_steps(folder: Path, mark: Path, *, grace_s: float) -> None:
+    """End the steps of the run that this process leads: asked first, killed after the grace; arguments as of `end_steps`."""
+    steps = _marked(folder, mark)
+    _signal(steps, signal.SIGTERM)
+    _wait(steps, within_s=grace_s)
+    end_steps(folder, mark, within_s=grace_s)
 
 
 def end_group(leader: psutil.Process) -> None:

@@ -9,6 +9,7 @@ import importlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -20,11 +21,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from trainer_daemon.adapters.local.fork_server import FORKS
 from trainer_daemon.adapters.local.forked_steps import ForkedSteps
 from trainer_daemon.adapters.local.run_folder import Result, RunFolder, Work, prune_artifacts
 from trainer_daemon.adapters.local.run_log import RunLog
-from trainer_daemon.adapters.local.step_server import fork_step_server
 from trainer_daemon.policy.observations import Phase
 
 STEP_GRACE_S = 2.0
@@ -83,7 +82,7 @@ class Ending:
     def _end_steps(self) -> None:
         from trainer_daemon.adapters.local import processes  # psutil is paid for by runs that end badly
 
-        processes.end_children(grace_s=STEP_GRACE_S)
+        processes.end_own_steps(self._folder.path, self._folder.mark, grace_s=STEP_GRACE_S)
 
     def _conclude(self, result: Result) -> None:
         self._log.write(f"{result.phase.value} {result.reason}".rstrip() + "\n")
@@ -170,15 +169,15 @@ def arguments(spec: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:  # no
     return given
 
 
-def lead(folder: RunFolder, lock: int) -> None:
+def lead(folder: RunFolder, lock: int, channel: socket.socket | None) -> None:  # noqa: ARG001 - is held by being open
     """Execute a run, write its result.
 
     Args:
         folder: Of the run.
         lock: Descriptor that holds its lock until this process ends.
+        channel: To a server that forks its steps; None where `kfp.local` starts new interpreters.
     """
     folder.record_pid(os.getpid())
-    server = fork_step_server(folder.mark, not_for_steps=(lock,)) if FORKS else None
     log = RunLog(folder.log)
     redirect_output(log)
     with Ending(folder, log) as ending:
@@ -188,13 +187,11 @@ def lead(folder: RunFolder, lock: int) -> None:
         log.write(f"run {work.name} of pipeline {work.pipeline}\n")
         import_kfp()
         mark_environment(folder)
-        if server is not None:
-            ForkedSteps(server).install()
+        if channel is not None:
+            ForkedSteps(channel, folder.mark).install()
         execute(folder, work)
     with contextlib.suppress(OSError):  # housekeeping, which the next run does as well
         prune_artifacts(folder.path.parent)
-    if server is not None:
-        server.close()
 
 
 def _start_timer(ending: Ending, after_s: float) -> None:
@@ -204,4 +201,4 @@ def _start_timer(ending: Ending, after_s: float) -> None:
 
 
 if __name__ == "__main__":
-    lead(RunFolder(Path(sys.argv[1])), int(sys.argv[2]))
+    lead(RunFolder(Path(sys.argv[1])), int(sys.argv[2]), None)

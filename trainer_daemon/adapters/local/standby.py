@@ -43,10 +43,12 @@ class RunServer:
         return ask_to_fork(self._channel, os.fsencode(folder.path), lock)
 
     def close(self) -> None:
-        """There are no more runs: it ends when it has begun the last one."""
+        """There are no more runs: it ends when the last one has ended."""
         self._channel.close()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self.process.wait(_END_S_MAX)
+        except subprocess.TimeoutExpired:
+            threading.Thread(target=self.process.wait, name="wait-run-server", daemon=True).start()
 
 
 class Standby:

@@ -10,29 +10,38 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="steps are forked on Linux only")
 
 RUNNER = """
-import json, os, sys, time
+import json, os, socket, sys
 from pathlib import Path
-from trainer_daemon.adapters.local import runner
+from trainer_daemon.adapters.local import run_server
+from trainer_daemon.adapters.local.fork_server import a_channel, ask_to_fork, read_code
 from trainer_daemon.adapters.local.forked_steps import ForkedSteps
-from trainer_daemon.adapters.local.step_server import fork_step_server
 
 mark, *bodies = sys.argv[1:]
-secret = os.open(mark + ".lock", os.O_RDWR | os.O_CREAT)
-runner.import_kfp()
-server = fork_step_server(Path(mark), not_for_steps=(secret,))
-steps = ForkedSteps(server)
+
+def lead(folder, lock, channel):
+    steps = ForkedSteps(channel, Path(mark))
+    for body in bodies:
+        source = "import glob, json, os, sys, threading, time\\ndef component() -> None:\\n    " + body + "\\n"
+        print("code", steps.run(source, arguments, environment={"MARK": mark}), flush=True)
+
 arguments = ["--executor_input", json.dumps({"outputs": {"outputFile": mark + ".out"}}), "--function_to_execute", "component"]
-for body in bodies:
-    source = "import glob, json, os, sys, threading, time\\ndef component() -> None:\\n    " + body + "\\n"
-    print("code", steps.run(source, arguments, environment={"MARK": mark}), flush=True)
-server.close()
+ours, theirs = a_channel()
+if os.fork() == 0:
+    ours.close()
+    os.dup2(theirs.fileno(), 0)
+    theirs.close()
+    run_server.serve(lead)
+    os._exit(0)
+theirs.close()
+lock = os.open(mark + ".lock", os.O_RDWR | os.O_CREAT)
+sys.exit(read_code(ask_to_fork(ours, os.fsencode(mark), lock)))
 """
 
 
 def _run(mark: Path, *bodies: str) -> str:
     """What a runner prints that executes steps with these bodies, one after the other."""
     command = [sys.executable, "-c", RUNNER, str(mark), *bodies]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True).stdout
 
 
 def _said(printed: str) -> list[Any]:
@@ -78,7 +87,7 @@ os.fork = limited
 pid = fork()
 if pid == 0:
     ours.close()
-    child = ForkServer(theirs).until_forked(lambda message: None)
+    child = ForkServer(theirs, lambda message: iter(())).until_forked()
     os._exit(7 if child else 0)
 theirs.close()
 print([read_code(code) for code in codes])
