@@ -65,13 +65,3 @@ def test_answer_is_read_whatever_encoding_it_claims_to_be_of(kind: str, encoding
     body = SEEDS["reply"][0].partition(b"\n")[2].decode().encode(encoding)
     told = read_replies(f"200||{kind}\n".encode() + body)
     assert told.count("nightly") == 1
-
-
-def test_steps_may_be_nested_as_deeply_as_they_like() -> None:
-    """None of them has a name of its own."""
-    tasks = [
-        {"task_id": f"{at}", "display_name": "executor", "state": "FAILED", "child_tasks": [{"task_id": f"{at + 1}"}]}
-        for at in range(1500)
-    ]
-    run = {"run_id": "r1", "created_at": "2026-11-21T09:00:00Z", "state": "FAILED", "run_details": {"task_details": tasks}}
-    assert "step executor failed" in read_replies(b"200\n" + json.dumps(run).encode())
