@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 WIDTHS = (360, 1280)
 PATIENCE_MS = 240_000
 LEFT = "net::ERR_ABORTED"
+TOO_WIDE = """[...document.querySelectorAll("table")].filter(each => each.getBoundingClientRect().right
+  > each.closest(".beside > div, section, main").getBoundingClientRect().right).map(each => each.caption.textContent)"""
 ALONE = (
     "--no-sandbox",
     "--disable-gpu",
@@ -85,7 +87,7 @@ def opened(browser: "Browser", address: str) -> Callable[..., Any]:
 def test_status_page_is_for_everybody(opened: Callable[..., Any], address: str, tmp_path: Path) -> None:
     """Without JavaScript, on a telephone, by light and in the dark, by keyboard; one browser and one daemon show it all."""
     require_status_to_be_read_without_javascript(opened, tmp_path / "status.png")
-    require_no_page_to_scroll_sideways(opened, address, tmp_path / "narrow.png")
+    require_everything_to_have_its_place(opened, address, tmp_path / "narrow.png")
     for scheme in ("light", "dark"):
         require_axe_to_find_nothing(opened, scheme)
     require_everything_to_be_reached_by_keyboard(opened)
@@ -114,14 +116,17 @@ def require_status_to_be_read_without_javascript(opened: Callable[..., Any], pic
         assert "labels.run_key=" in page.get_by_role("region", name="Filter for Cloud Logging").inner_text()
 
 
-def require_no_page_to_scroll_sideways(opened: Callable[..., Any], address: str, picture: Path) -> None:
-    """On a telephone held upright, with everything unfolded."""
+def require_everything_to_have_its_place(opened: Callable[..., Any], address: str, picture: Path) -> None:
+    """With everything unfolded no page scrolls sideways, and no table reaches over what is beside it, on any screen."""
     with opened("/?refresh=off", viewport={"width": 360, "height": 740}) as page:
         paths = ["/", "/runs", "/drops", "/champions", *_links(page, "runs/")[:1], *_links(page, "drops/")[:1]]
         for path in paths:
             page.goto(address + path)
             page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+            for width in (1280, 850, 360):
+                page.set_viewport_size({"width": width, "height": 740})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+                assert page.evaluate(TOO_WIDE) == [], (path, width)
         page.screenshot(path=picture, full_page=True)
 
 

@@ -6,14 +6,12 @@ from http.client import HTTPConnection
 from typing import Any
 
 import psutil
-import pytest
 
 from tests.acceptance.conftest import MakeWorkspace
 from tests.acceptance.harness import PATIENCE_S, Workspace, wait_until
 from tests.emulators.cloud import GoogleCloud
 from tests.emulators.kfp_server import KfpServer
 from tests.emulators.processes import free_address
-from trainer_daemon.demo_data import monthly_drop
 
 MEMORY_MIB_MAX = 200
 BUSY_S = 30.0
@@ -94,55 +92,4 @@ def test_services_that_are_elsewhere_are_asked(
     assert ask(address, "/readyz")[0] == 503
     assert f"subscribe {subscription}" in has_status(address, "/livez", 200)["loops"]
     assert psutil.Process(daemon.pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
-    assert ended(workspace)
-
-
-def require_alive_and_ready(address: str, pid: int) -> None:
-    """Every loop is asked about, the schedule's too, and every part that is configured; being asked keeps it small."""
-    ready = has_status(address, "/readyz", 200)
-    assert ready == {
-        "status": "ready",
-        "parts": dict.fromkeys(("daemon", "ledger", "orchestrator", "mlflow", "bucket churn"), "ok"),
-    }
-    alive = has_status(address, "/livez", 200)
-    loops = ("start", "main", "lease", "reconcile churn", "list churn", "schedule churn")
-    assert alive == {"status": "alive", "loops": dict.fromkeys(loops, "ok")}
-    assert psutil.Process(pid).memory_info().rss < MEMORY_MIB_MAX * 2**20
-
-
-@pytest.mark.timeout(1800)
-def test_what_the_ledger_knows_is_scraped_after_a_restart_as_before(make_workspace: MakeWorkspace) -> None:
-    """Drops, runs, decisions, the champion; calls are counted since the start; and whether the daemon is alive and ready."""
-    address = free_address()
-    top, training = f'[http]\nlisten = "{address}"', {"estimator": "logistic_regression"}
-    workspace = make_workspace(top=top, schedule="0 3 * * *", training=training)
-    daemon = workspace.start()
-    require_alive_and_ready(address, daemon.pid)
-    workspace.drop("churn_data_2025_03.csv", monthly_drop(drift=0.0, seed=1))
-    workspace.drop("churn_data_2025_05.csv", "no,drop\n")
-    wait_until(lambda: workspace.logged("candidate_promoted") and workspace.logged("drop_quarantined"), "both are done")
-    before = scraped(address)
-    assert before['trainer_drops{model="churn",outcome="promoted"}'] == 1
-    assert before['trainer_drops{model="churn",outcome="quarantined"}'] == 1
-    assert before['trainer_decisions_total{model="churn",verdict="promote"}'] == 1
-    assert before['trainer_champion_info{model="churn",period="2025-03",version="1"}'] == 1
-    assert before['trainer_run_duration_seconds_count{model="churn",state="TRAINED"}'] == 1
-    assert before['trainer_call_duration_seconds_count{call="promote",service="mlflow"}'] == 1
-    assert before['trainer_last_successful_look_timestamp_seconds{model="churn"}'] > 0
-    assert ended(workspace)
-    workspace.start()
-    has_status(address, "/readyz", 200)
-    after = scraped(address)
-    lasting = (
-        "trainer_drops{",
-        "trainer_runs{",
-        "trainer_run_duration",
-        "trainer_decisions_total",
-        "trainer_rule",
-        "trainer_evaluation",
-    )
-    assert {name: after.get(name) for name in before if name.startswith(lasting)} == {
-        name: value for name, value in before.items() if name.startswith(lasting)
-    }
-    assert 'trainer_call_duration_seconds_count{call="promote",service="mlflow"}' not in after
     assert ended(workspace)

@@ -82,14 +82,24 @@ def require_metrics(address: str) -> None:
     assert metrics['trainer_outbox_deliveries_total{endpoint="dead",outcome="failed"}'] > 0
 
 
-def test_daemon_that_ends_by_itself_tells_first(make_workspace: MakeWorkspace) -> None:
-    """A laptop's or a CronJob's: what can be delivered is, before the process is gone; `doctor --notify` tells a test."""
+def test_daemon_that_ends_by_itself_tells_first(light_workspace: MakeWorkspace) -> None:
+    """A laptop's or a CronJob's: what can be delivered is, before the process is gone; `doctor --notify` tells a test.
+
+    It ends with 1 after a run that failed; a daemon that is stopped then ends with 0, since a stop is no failure.
+    """
     with receiving() as chat:
-        workspace = make_workspace(top=section("chat", chat.url, format="slack"), training={"pipeline": "hello"})
-        workspace.drop("churn_data_2025_03.csv", DROP)
-        assert workspace.run_until_idle(600) == 0
-        (request,) = chat.received
-        assert request.document["text"].startswith("churn: the candidate of 2025-03 was rejected: the run registered no model")
+        workspace = light_workspace(top=section("chat", chat.url, format="slack"), attempts_max=1)
+        daemon = workspace.start()
+        workspace.drop("churn_data_2025_03.csv", b"a,Churn\n\xff,1\n")
+        wait_until(lambda: workspace.logged("run_failed"), "the run fails")
+        daemon.terminate()
+        assert daemon.wait(240) == 0
+        assert workspace.ask("trigger").returncode == 0
+        assert workspace.run_until_idle(600) == 1
+        failed = workspace.logged("run_failed")[-1]
+        assert failed["reason"].startswith("step obey failed: UnicodeDecodeError")
+        words = f"churn: run {failed['run']} on churn_data_2025_03.csv has failed for good: step obey failed: UnicodeDecodeError"
+        assert chat.received[-1].document["text"].startswith(words)
         doctor = json.loads(workspace.ask("doctor", "--json", "--notify").stdout)
         (check,) = [check for check in doctor["checks"] if check["name"] == "notifications chat"]
         assert (check["status"], check["found"]) == ("ok", "it took a test, nothing waits for it")

@@ -47,8 +47,8 @@ def predict_runs(workspace: Workspace) -> list[Path]:
 
 
 @pytest.mark.timeout(1800)
-def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_server: KfpServer) -> None:
-    """Beside a daemon at work, killed in the middle, on Kubeflow without a reply; data that does not fit is refused."""
+def test_data_is_predicted_once_whatever_happens(workspace: Workspace) -> None:
+    """Beside a daemon at work, and killed in the middle; what happens on a server of Kubeflow, `test_kubeflow` shows."""
     workspace.drop("churn_data_2025_01.csv", monthly_drop(drift=0.0, seed=1))
     daemon = workspace.start()
     wait_until(lambda: workspace.logged("candidate_promoted"), "there is a champion, version 1", TIMEOUT_S)
@@ -56,8 +56,6 @@ def test_data_is_predicted_once_whatever_happens(workspace: Workspace, kfp_serve
     daemon.terminate()
     assert daemon.wait(240) == 0
     require_one_run_and_one_file_after_kills(workspace)
-    require_one_run_on_kubeflow(workspace, kfp_server)
-    require_refusal_in_one_sentence(workspace, kfp_server)
 
 
 def a_data_set(workspace: Workspace, rows: int, *, seed: int) -> Path:
@@ -138,18 +136,16 @@ def require_neither_to_disturb_the_other(workspace: Workspace) -> None:
 
 def require_one_run_on_kubeflow(workspace: Workspace, kfp_server: KfpServer) -> None:
     """After a killed call and a lost reply: it is found by its name on the server, whose create was answered to nobody."""
-    keys = {"kind": "kubeflow", "host": kfp_server.host, "image": "trainer:1", "look_interval_s": 0.3}
-    section = "\n[orchestrator]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()) + "\n"
-    workspace.config.write_text(workspace.config.read_text() + section)
     dataset, out = a_data_set(workspace, 2000, seed=6), workspace.root / "out"
+    runs = kfp_server.request_counts()["POST /runs"]
     kfp_server.lose_replies("POST /runs", times=1)
     child = begun(workspace, dataset, "--out", f"{out}/")
-    wait_until(lambda: kfp_server.request_counts()["POST /runs"], "the run is created", TIMEOUT_S)
+    wait_until(lambda: kfp_server.request_counts()["POST /runs"] > runs, "the run is created", TIMEOUT_S)
     child.kill()
     child.wait(240)
     answer = predict(workspace, dataset, "--out", f"{out}/")
     assert answer["rows"] == 2000
-    assert kfp_server.request_counts()["POST /runs"] == 1
+    assert kfp_server.request_counts()["POST /runs"] == runs + 1
     assert [path.as_uri() for path in out.iterdir()] == [answer["predictions"]]
 
 

@@ -172,6 +172,9 @@ def test_champions_are_drawn_and_told(night: Site) -> None:
     table = words(html[html.index("<caption>Champions of churn") :])
     assert "version 7 2025-11 2026-03-01" in table
     assert "0.5300 0.6000" in table
+    newest = night.run("2025-11")
+    assert newest.decision is not None
+    assert f"{newest.name} : {newest.decision.main_reason} version 6" in table, "and what carried the decision, no more"
 
 
 def test_links_lead_to_pipeline_run_and_model_version(night: Site) -> None:
@@ -391,6 +394,8 @@ def test_command_line_for_the_log_selects_one_run(night: Site) -> None:
         "run_queued",
         "library_logged",
     ]
+    filter_ = f'(labels.run_key="{run.key}" OR labels.drop={json.dumps(run.drop.ref)})'
+    assert filter_ in unescape(text), "for Cloud Logging the same, by labels"
 
 
 def test_run_that_failed_for_good_waits_for_a_person(tmp_path: Path) -> None:

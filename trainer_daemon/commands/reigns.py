@@ -39,6 +39,12 @@ class Chapter:
     why: str
     intervention: Intervention | None = None
 
+    @property
+    def told(self) -> str:
+        """Why, for people: what carried a decision, when nothing but the rules did."""
+        decision = self.judgement.decision if self.judgement else None
+        return decision.main_reason if decision and self.why == "; ".join(decision.reasons) else self.why
+
 
 def history(*, config: Path, model: str | None, as_json: bool) -> None:
     """Print who was champion of every configured model; a ledger that does not exist yet is not created."""
@@ -126,12 +132,6 @@ def _metrics(made: Judgement | None) -> dict[str, Any] | None:
     }
 
 
-def _told(each: Chapter) -> str:
-    """Why, for people: what carried a decision, when nothing but the rules did."""
-    decision = each.judgement.decision if each.judgement else None
-    return decision.main_reason if decision and each.why == "; ".join(decision.reasons) else each.why
-
-
 def _lines(model: str, told: tuple[Chapter, ...]) -> Iterator[str]:
     changes = "1 change" if len(told) == 1 else f"{len(told)} changes"
     yield f"{model}: {changes} of champion" if told else f"{model}: nobody has been champion yet"
@@ -141,7 +141,7 @@ def _lines(model: str, told: tuple[Chapter, ...]) -> Iterator[str]:
         period = f" ({each.reign.period})" if each.reign.period else ""
         run = f", run {each.run.name}" if each.run else ""
         yield f"{local(each.reign.at)} to {until}  {who}{period}, {each.reign.cause}{run}"
-        yield f"    {_told(each)}"
+        yield f"    {each.told}"
         if each.judgement:
             headline, scores = evidence_of(each.judgement.evaluation, each.judgement.decision)
             yield f"    {headline}"

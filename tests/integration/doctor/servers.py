@@ -7,15 +7,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def server(status: int, headers: Mapping[str, str]) -> Iterator[str]:
-    """A server whose answers have a status and these headers, and no others; yields its URL."""
+def server(status: int, headers: Mapping[str, str], body: str = "") -> Iterator[str]:
+    """A server whose answers have a status, these headers and no others, and a text; yields its URL."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response_only(status)
-            for name, value in {"Content-Length": "0", **headers}.items():
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+            self.wfile.write(body.encode())
 
         do_POST = do_GET  # noqa: N815 - the base class's name
 

@@ -105,6 +105,15 @@ def test_server_that_refuses_has_failed() -> None:
     assert "MLFLOW_TRACKING_TOKEN" in reachable.fix
 
 
+def test_server_that_does_not_know_its_name_has_failed() -> None:
+    """As MLflow says it to whoever reaches it by the name of a Service; credentials would not help."""
+    with server(403, {}, "Invalid Host header - possible DNS rebinding attack detected") as url:
+        reachable = checked(url.replace("http://", "http://ann:secret@"), "churn")[0]
+    name = url.removeprefix("http://")
+    assert reachable.status is Status.FAILED
+    assert reachable.fix == f"let MLflow answer to this name, and to its others: mlflow server --allowed-hosts {name},…"
+
+
 # who else
 
 

@@ -2,11 +2,13 @@
 
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.integration.manifests.tools import (
     K8S,
+    MLFLOW,
     MONITORING,
     OVERLAYS,
     ROOT,
@@ -26,6 +28,18 @@ from trainer_daemon.healthcheck import LIVE_PATH, READY_PATH
 
 LABELS = {"app.kubernetes.io/name": "trainer-daemon"}
 CUSTOM = {"PodMonitor", "PrometheusRule"}
+EGRESS = {
+    *{("kube-dns, node-local-dns", 53), ("169.254.20.10/32", 53), ("ml-pipeline", 8888), ("mlflow", 5000), ("0.0.0.0/0", 443)},
+    *{("169.254.169.252/32", port) for port in (987, 988)},
+    *{("169.254.169.254/32", port) for port in (80, 8080)},
+}
+PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+GRANTED = {
+    "experiments": {"create", "get", "list"},
+    "pipelines": {"create", "get", "list"},
+    "runs": {"archive", "create", "get", "list", "terminate"},
+    "jobs": {"disable", "list"},  # recurring runs, in the words of Kubeflow Pipelines
+}
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
@@ -43,7 +57,7 @@ def port_of(manifest: Manifest) -> object:
 
 def test_every_manifest_follows_the_schema_of_kubernetes(tmp_path: Path) -> None:
     """Strictly: an unknown field is a misspelt one."""
-    folders = [*OVERLAYS, MONITORING]
+    folders = [*OVERLAYS, MLFLOW, MONITORING]
     files = {overlay: tmp_path / f"{overlay.replace('/', '-')}.yaml" for overlay in folders}
     for overlay, file in files.items():
         file.write_text(rendered(K8S / overlay))
@@ -190,6 +204,63 @@ def test_role_of_the_profile_is_for_the_account_of_the_daemon() -> None:
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
     assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {"pipelines.kubeflow.org"}
+    assert {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]} == GRANTED
+
+
+def peer_of(door: Manifest) -> str:
+    """Whom a rule of the network is about."""
+    if "ipBlock" in door:
+        return str(door["ipBlock"]["cidr"])
+    selector = door["podSelector"]
+    return (
+        str(selector["matchLabels"]["app"]) if "matchLabels" in selector else ", ".join(selector["matchExpressions"][0]["values"])
+    )
+
+
+@every_overlay
+def test_network_is_open_for_what_is_used_only(overlay: str) -> None:
+    """In to metrics, for collectors; out to names, Kubeflow Pipelines, MLflow, Google, and the database if there is one."""
+    policy = only(overlay, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    [[collectors]] = [rule["from"] for rule in policy["ingress"]]
+    assert [each["values"] for each in collectors["namespaceSelector"]["matchExpressions"]] == [["gmp-system", "monitoring"]]
+    doors = {(peer_of(to), port["port"]) for rule in policy["egress"] for to in rule["to"] for port in rule["ports"]}
+    assert doors == EGRESS | ({("postgres", 5432)} if overlay == "overlays/postgres" else set())
+    internet = [to["ipBlock"] for rule in policy["egress"] for to in rule["to"] if peer_of(to) == "0.0.0.0/0"]
+    assert [each["except"] for each in internet] == [PRIVATE]
+
+
+def test_mlflow_is_where_the_daemon_looks_for_it(tmp_path: Path) -> None:
+    """It answers to the name that it is asked by, is as restricted as the daemon, and admits the daemon and steps only."""
+    address = urlsplit(settings("base", tmp_path).mlflow.tracking_uri)
+    service, pod = only(MLFLOW, "Service"), only(MLFLOW, "Deployment")["spec"]["template"]
+    [server] = pod["spec"]["containers"]
+    [names] = [each.partition("=")[2].split(",") for each in server["args"] if each.startswith("--allowed-hosts=")]
+    assert address.netloc in names
+    assert address.hostname == f"{service['metadata']['name']}.{service['metadata']['namespace']}"
+    assert (port_of(service["spec"]), server["ports"]) == (address.port, [{"name": "http", "containerPort": address.port}])
+    assert service["spec"]["selector"] == pod["metadata"]["labels"] == {"app": "mlflow"}
+    daemon = only("base", "Deployment")["spec"]["template"]["spec"]
+    assert (server["image"], server["securityContext"]) == (container("base")["image"], container("base")["securityContext"])
+    assert pod["spec"]["securityContext"] == daemon["securityContext"]
+    policy = only(MLFLOW, "NetworkPolicy")["spec"]
+    admitted, steps = (each["podSelector"] for [rule] in [policy["ingress"]] for each in rule["from"])
+    assert (admitted["matchLabels"], steps["matchExpressions"][0]["key"]) == (LABELS, "pipeline/runid")
+    assert "egress" not in policy
+
+
+@every_overlay
+def test_account_is_one_of_google_where_there_is_google(overlay: str) -> None:
+    """By Workload Identity."""
+    annotations = only(overlay, "ServiceAccount")["metadata"].get("annotations", {})
+    google = {"iam.gke.io/gcp-service-account": "trainer-daemon@PROJECT.iam.gserviceaccount.com"}
+    assert annotations == ({} if overlay == "overlays/minikube" else google)
+
+
+@every_overlay
+def test_pod_may_always_be_evicted(overlay: str) -> None:
+    """A budget of none would block every upgrade of a node."""
+    assert only(overlay, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 def test_overlay_of_the_installation_guide_builds(tmp_path: Path) -> None:
@@ -205,8 +276,11 @@ def test_overlay_of_the_installation_guide_builds(tmp_path: Path) -> None:
         assert word in text
         text = text.replace(word, value)
     (mine / "kustomization.yaml").write_text(text)
-    made = {each["kind"]: each for each in built(mine)}
-    container = made["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    images = {container["image"], *(each["value"] for each in container["env"])}
+    made = {(each["kind"], each["metadata"]["name"]): each for each in built(mine)}
+    daemon, mlflow = (
+        made["Deployment", name]["spec"]["template"]["spec"]["containers"][0] for name in ("trainer-daemon", "mlflow")
+    )
+    images = {daemon["image"], mlflow["image"], *(each["value"] for each in daemon["env"])}
     assert images == {f"registry.example/trainer@sha256:{'0' * 64}"}
-    assert made["ServiceAccount"]["metadata"]["annotations"] == {"iam.gke.io/gcp-service-account": "me@example"}
+    account = made["ServiceAccount", "trainer-daemon"]
+    assert account["metadata"]["annotations"] == {"iam.gke.io/gcp-service-account": "me@example"}

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 ROOT = Path(__file__).resolve().parents[3]
 K8S = ROOT / "k8s"
 OVERLAYS = ("base", "overlays/minikube", "overlays/multi-user", "overlays/postgres")
-MONITORING = "monitoring"
+MLFLOW, MONITORING = "mlflow", "monitoring"
 
 Manifest = dict[str, Any]
 

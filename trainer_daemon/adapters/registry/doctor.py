@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from trainer_daemon.adapters.registry.moving import CHAMPION
 from trainer_daemon.adapters.registry.process import START_TIMEOUT_S, Worker
@@ -24,6 +25,7 @@ _IDLE_S = 30.0
 _CALL_S_MAX = 20.0
 _DEADLINE_S = START_TIMEOUT_S + _CALL_S_MAX + 10
 _SQLITE = "sqlite:///"
+_WRONG_NAME = "Invalid Host header"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,13 @@ class _Checks:
         except TemporaryError as exc:
             return failed(f"{self._where} does not answer: {exc}", f"see that MLflow is up there: {self._trying()}")
         except PermanentError as exc:
-            return failed(f"{self._where} refuses: {exc}", _ACCESS)
+            return failed(f"{self._where} refuses: {exc}", self._named() if _WRONG_NAME in str(exc) else _ACCESS)
         return ok(f"{self._where} answers")
+
+    def _named(self) -> str:
+        """By itself MLflow answers to `localhost` and to addresses of private networks only, not to the name of a Service."""
+        name = urlsplit(self._where).netloc.rpartition("@")[2]
+        return f"let MLflow answer to this name, and to its others: mlflow server --allowed-hosts {name},…"
 
     def _trying(self) -> str:
         return "look at the file" if self._where.startswith(_SQLITE) else f"curl -i {self._where.rstrip('/')}/health"
