@@ -43,13 +43,19 @@ class Storm:
     seed: int = 0
 
     def blow(self, months: Sequence[str]) -> None:
-        """Between two kills some drops arrive, before one, and while its victim is away; then everything comes to rest."""
+        """Between two kills some drops arrive, before one, and while its victim is away; then everything comes to rest.
+
+        Args:
+            months: In their order: one that is older than a run whose submission nobody knows of yet would be decided first, and
+                that run be evaluated again, for which there is no light pipeline.
+        """
         moments = random.Random(self.seed)
+        bounds = [number * len(months) // len(self.victims) for number in range(len(self.victims) + 1)]
         for number, victim in enumerate(self.victims):
-            batch = months[number :: len(self.victims)]
+            batch = months[bounds[number] : bounds[number + 1]]
             half = len(batch) if victim == self.away else len(batch) // 2
             self._upload(batch[:half])
-            self._keep_pace(number * len(months) // len(self.victims) - number - _BEHIND)
+            self._keep_pace(bounds[number] - number - _BEHIND)
             pause(moments.uniform(0.05, 1.5))
             self.parts[victim].kill()
             pause(moments.uniform(0.0, 1.0))

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -34,14 +35,21 @@ def _fuzz(name: str, seconds: int) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["pipelines", "trainer_daemon"]):
+        from tests.fuzz.strategies import with_another_value
         from tests.fuzz.targets import SEEDS, TARGETS
+
+    def mutate(data: bytes, size_max: int, seed: int) -> bytes:
+        """Half of the time what can still be parsed, since what cannot is refused at the door."""
+        chance = random.Random(seed)
+        changed = with_another_value(data, chance) if chance.random() < 0.5 else data
+        return bytes(changed[:size_max] if changed != data else atheris.Mutate(data, size_max))
 
     FINDINGS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(SEEDS[name]):
             (Path(corpus) / f"seed-{number}").write_bytes(seed)
         options = [f"-max_total_time={seconds}", "-rss_limit_mb=4096", "-timeout=60", f"-artifact_prefix={FINDINGS}/{name}-"]
-        atheris.Setup([sys.argv[0], *options, corpus], TARGETS[name])
+        atheris.Setup([sys.argv[0], *options, corpus], TARGETS[name], custom_mutator=mutate)
         atheris.Fuzz()
     return 0
 

@@ -17,9 +17,11 @@ from trainer_daemon.adapters.vertex import Connection as Location
 from trainer_daemon.adapters.vertex import VertexApi, Workload
 from trainer_daemon.adapters.vertex.jobs import NewJob
 from trainer_daemon.errors import PermanentError, TemporaryError
+from trainer_daemon.policy.recurring import RecurringRun
 from trainer_daemon.remote.runs import RemoteRun, observation_of
 from trainer_daemon.telemetry.logging import quiet_log
 
+JSON = "application/json"
 _NEW_RUN = NewRun(name="churn-1", experiment_id="e", pipeline_id="p", version_id="v", parameters={})
 _NEW_JOB = NewJob(name="churn-1", spec={}, version="v", parameters={}, digest="d")
 
@@ -28,16 +30,16 @@ _NEW_JOB = NewJob(name="churn-1", spec={}, version="v", parameters={}, digest="d
 class Stranger:
     """Gives every call the same reply."""
 
-    reply: Response = (200, "application/json", b"{}")
+    reply: Response = (200, JSON, b"{}")
     retry_after: str = ""
 
     def say(self, data: bytes) -> None:
-        """Give this reply from now on: `<status> <Retry-After>` in the first line, then the body."""
+        """Give this reply from now on: `<status>|<Retry-After>|<Content-Type>` in the first line, then the body."""
         head, _, body = data.partition(b"\n")
-        status, _, wait = head.decode("latin-1").partition(" ")
+        status, wait, kind = (head.decode("latin-1").split("|") + [""] * 3)[:3]
         known = status.isascii() and status.isdigit() and 200 <= int(status[:3]) <= 599
-        self.reply = (int(status[:3]) if known else 200, "application/json", body)
-        self.retry_after = "".join(character for character in wait if character.isprintable())
+        self.reply = (int(status[:3]) if known else 200, _printable(kind) or JSON, body)
+        self.retry_after = _printable(wait)
 
     def headers(self) -> dict[str, str]:
         """Besides those of every answer."""
@@ -67,8 +69,7 @@ def _stage() -> tuple[Stranger, Sequence[Callable[[], Any]]]:
     nobody = AnonymousCredentials()  # type: ignore[no-untyped-call, unused-ignore]
     vertex = VertexApi(Location(project="p", location="l", host=host), nobody, log=quiet_log())
     return stranger, [
-        partial(kubeflow.find_experiment, "x"),
-        partial(kubeflow.runs_named, "e", "churn-1"),
+        lambda: kubeflow.runs_named(kubeflow.find_experiment("x") or "e", "churn-1"),
         partial(kubeflow.get_run, "r1"),
         partial(kubeflow.create_run, _NEW_RUN),
         kubeflow.recurring_runs,
@@ -81,8 +82,19 @@ def _stage() -> tuple[Stranger, Sequence[Callable[[], Any]]]:
 
 
 def _sentences(answer: Any) -> Iterator[str]:  # noqa: ANN401 - of any call
-    runs = [answer] if isinstance(answer, RemoteRun) else answer if isinstance(answer, Sequence) else ()
-    remote = [run for run in runs if isinstance(run, RemoteRun)]
-    oldest([run for run in remote if isinstance(run, KfpRun)])
-    for run in remote:
-        yield observation_of(run, timeout_s=60, link="").reason
+    """What of an answer is shown, kept or logged."""
+    found = [item for item in (answer if isinstance(answer, Sequence) else [answer]) if item is not None]
+    runs = [item for item in found if isinstance(item, RemoteRun)]
+    oldest([run for run in runs if isinstance(run, KfpRun)])
+    for run in runs:
+        seen = observation_of(run, timeout_s=60, link="")
+        yield from (run.id, seen.reason, seen.step)
+    for recurring in found:
+        if isinstance(recurring, RecurringRun):
+            yield from (recurring.id, recurring.name, recurring.pipeline, str(recurring.trigger))
+    if isinstance(answer, str) and answer:
+        yield answer
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -67,3 +69,20 @@ def hostile(draw: st.DrawFn, target: str) -> bytes:
                 at = draw(st.integers(0, len(data)))
                 data = data[:at] + draw(st.sampled_from(_NOISE)) + data[at + draw(st.integers(0, 8)) :]
     return data
+
+
+def with_each_value_replaced(data: bytes, by: bytes) -> Iterator[bytes]:
+    """Of a JSON text: as many as it has values."""
+    for place in _VALUE.finditer(data):
+        if not data.startswith(b":", place.end()):  # that is a key
+            yield data[: place.start()] + by + data[place.end() :]
+
+
+def with_another_value(data: bytes, chance: Random) -> bytes:
+    """A JSON text, or a file of TOML, that can still be read: one value is a strange one, or one from elsewhere in it."""
+    places = list(_VALUE.finditer(data))
+    if not places:
+        return data
+    place, other = chance.choice(places), chance.choice(places)
+    instead = chance.choice([*_STRANGE, *[other.group()] * len(_STRANGE)])
+    return data[: place.start()] + instead + data[place.end() :]

@@ -199,6 +199,10 @@ _RUN = {
         "task_details": [{"task_id": "t", "display_name": "train", "state": "FAILED", "child_tasks": [{"pod_name": "p"}]}]
     },
 }
+_WORKING = [
+    {"task_id": "t", "display_name": "train", "state": "RUNNING", "child_tasks": [{"task_id": "u"}]},
+    {"task_id": "u", "display_name": "executor", "state": "RUNNING", "parent_task_id": "t"},
+]
 _JOB = {
     "name": "projects/p/locations/l/pipelineJobs/churn-1",
     "displayName": "churn-1",
@@ -222,12 +226,11 @@ _LISTS = {
     "runs": [_RUN],
     "recurringRuns": [_RECURRING],
     "pipelineJobs": [_JOB],
-    "next_page_token": "",
 }
 
 
-def _a_reply(body: object, status: int = 200, retry_after: str = "") -> bytes:
-    return f"{status} {retry_after}\n{json.dumps(body)}".encode()
+def _a_reply(body: object, status: int = 200, retry_after: str = "", kind: str = "application/json; charset=utf-8") -> bytes:
+    return f"{status}|{retry_after}|{kind}\n{json.dumps(body)}".encode()
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
@@ -242,5 +245,13 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "message": (_a_message(), _a_message("in/../../etc/churn_data_2025_13.csv"), _a_message(body="[]")),
     "config": (_CONFIG.encode(), b'[[models]]\nname = "a"\nbucket = "gs://drops/in"\n'),
     "evaluation": (_replies_of_mlflow(_EVALUATION, _FAILURE, {"verdict": "promote", "run": "r"}, {"columns": {}}, "2025-03"),),
-    "reply": (_a_reply(_LISTS), _a_reply(_RUN | _JOB), _a_reply({"error": {"message": "no", "details": []}}, 429, "7")),
+    "reply": (
+        _a_reply(_LISTS),
+        _a_reply(_RUN | _JOB),
+        _a_reply({"error": {"message": "no", "details": []}}, 429, "7"),
+        _a_reply(_RUN | {"state": "RUNNING", "run_details": {"task_details": _WORKING}}),
+        _a_reply(
+            _JOB | {"state": "PIPELINE_STATE_RUNNING", "jobDetail": {"taskDetails": [{"taskName": "t", "state": "RUNNING"}]}}
+        ),
+    ),
 }

@@ -238,7 +238,10 @@ def test_side_effect_is_allowed_to_a_holder_only_and_never_when_the_ledger_canno
         lambda: runs.cancel("first"),
         lambda: runs.archive("first"),
         lambda: versions.promote(MODEL, "1", expected=""),
+        lambda: versions.move_champion(MODEL, "1", expected=""),
         lambda: versions.record_decision(MODEL, "1", {"a": "b"}),
+        lambda: versions.describe(MODEL, "1", "card"),
+        lambda: versions.keep_report(MODEL, "k", "<p>"),
     ]
     for effect in effects:
         with pytest.raises(LeaseLostError):

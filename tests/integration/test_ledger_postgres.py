@@ -17,10 +17,13 @@ from tests.emulators.postgres import PASSWORD, PostgresServer
 from tests.emulators.proxy import Proxy
 from trainer_daemon.adapters.ledger import Ledger, postgres
 from trainer_daemon.adapters.ledger.database import REPEATS_MAX
-from trainer_daemon.adapters.ledger.postgres import lock_writes
+from trainer_daemon.adapters.ledger.postgres import CALL_S, lock_writes
 from trainer_daemon.adapters.ledger.statistics import Statistics
 from trainer_daemon.errors import PermanentError, TemporaryError
 from trainer_daemon.policy.plan import Proposal
+
+GIVEN_UP_S_MAX = 60.0
+"""A busy machine needs longer than a second for two calls of a second each."""
 
 
 @pytest.fixture
@@ -82,10 +85,12 @@ def test_server_that_does_not_answer_is_given_up(
             ledger.record([a_drop_event()], NOW)
             monkeypatch.setattr(postgres, "CALL_S", 1.0)
             proxy.cut()
+            began = time.monotonic()
             with pytest.raises(TemporaryError):
                 ledger.record([a_drop_event(a_drop("2025-05"))], NOW)
             with pytest.raises(TemporaryError):
                 ledger.next_pending(MODEL)
+            assert time.monotonic() - began < GIVEN_UP_S_MAX
             proxy.mend()
             monkeypatch.undo()
             assert ledger.next_pending(MODEL) == a_drop_event()
@@ -130,6 +135,15 @@ def test_writer_that_stops_in_the_middle_holds_nobody_up(postgres_url: str) -> N
         connection.invalidate()
         connection.close()
     Ledger(postgres_url).close()
+
+
+def test_server_is_told_to_give_up_before_its_caller_does(ledger: Ledger) -> None:
+    """Whoever writes, and whoever looks."""
+    assert postgres.LOCK_S < postgres.STATEMENT_S < CALL_S
+    limits = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    for engine in (ledger._engine, ledger._reads):
+        with engine.connect() as connection:
+            assert {connection.execute(text(f"SHOW {limit}")).scalar() for limit in limits} == {"4min"}  # of a patient test
 
 
 def test_wait_for_a_lock_ends(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Two daemons on one MLflow registry, and hands that move its alias: real MLflow, a process of its own for each daemon."""
 
+import fcntl
 import shutil
 import threading
 from collections import Counter
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["call"]
 
+WAITS_S = 1.5
+"""Who does not wait has come to an end by then, on any machine but the busiest."""
 LOSSES = {"1": 0.6, "2025-05": 0.5, "2025-06": 0.4}
 """By version, or by the month that makes one: June is better than May."""
 
@@ -172,6 +175,22 @@ def test_two_daemons_race_and_the_better_one_is_champion(
     assert loser.decision.champion_version == (june if loser is may else may).model_version
     previous = author.alias(MODEL, "previous-champion")
     assert previous == (champion if loser is may else may.model_version)
+
+
+def test_alias_in_a_file_is_compared_and_set_by_one_daemon_at_a_time(
+    uri: str, registries: tuple[MlflowRegistry, MlflowRegistry], author: MlflowAuthor, champion: str
+) -> None:
+    """Who comes second waits, and compares with what the first one has left."""
+    candidate = author.register(MODEL, Left(run_key="e" * 64, period="2025-07"))
+    with ThreadPoolExecutor(1) as thread:
+        with Path(f"{uri.removeprefix('sqlite:///')}.lock").open("w") as first:
+            fcntl.flock(first, fcntl.LOCK_EX)
+            second = thread.submit(registries[0].promote, MODEL, candidate, expected=champion)
+            with pytest.raises(TimeoutError):
+                second.result(timeout=WAITS_S)
+            author.set_alias(MODEL, "champion", "1")
+        assert second.result(timeout=600) == "1"
+    assert author.alias(MODEL, "champion") == "1"
 
 
 def fresh(period: str, race: int) -> DatasetVersion:

@@ -74,6 +74,14 @@ def test_failing_step_is_named_by_its_author() -> None:
     assert failure(run) == "step train-model failed: OOMKilled (exit code 137)"
 
 
+def test_steps_may_be_nested_as_deeply_as_they_like_or_in_a_circle() -> None:
+    """None of them has a name of its own."""
+    deep = [a_task("executor", id=f"{at}", children=(f"{at + 1}",)) for at in range(1500)]
+    assert failure(a_run("FAILED", *deep)) == "step executor failed"
+    circle = [a_task("executor", id=f"{at}", children=(f"{(at + 1) % 3}",)) for at in range(3)]
+    assert failure(a_run("FAILED", *circle, a_task("executor", parent="0"))) == "step executor failed"
+
+
 def test_parents_are_known_by_either_end() -> None:
     """Some servers tell of children, some of parents."""
     run = a_run("FAILED", a_task("root"), a_task("train-model", parent="root"))

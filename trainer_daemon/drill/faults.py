@@ -50,7 +50,7 @@ def drill(fault: Fault, play: Play) -> Finding:
 
 def _kill_daemon(play: Play) -> str:
     month = play.upload_month()
-    run = play.until_running(month)
+    run = play.until_at_work(month)
     play.kill_daemon()
     play.start_daemon()
     run = play.until_decided(run)
@@ -59,7 +59,7 @@ def _kill_daemon(play: Play) -> str:
 
 
 def _kill_children(play: Play) -> str:
-    run = play.until_running(play.upload_month())
+    run = play.until_at_work(play.upload_month())
     daemon = play.daemon_pid
     killed = play.kill_children()
     run = play.until_decided(run)
@@ -68,7 +68,7 @@ def _kill_children(play: Play) -> str:
 
 
 def _kill_everything(play: Play) -> str:
-    run = play.until_running(play.upload_month())
+    run = play.until_at_work(play.upload_month())
     lost = play.views.told("run_lost")
     killed = play.kill_everything()
     play.start_daemon()
@@ -91,6 +91,9 @@ def _correction(play: Play) -> str:
     older = play.until_running(play.upload_month())
     newer = play.until_running(play.upload_correction(older))
     older, newer = play.until_ended(older), play.until_decided(newer)
+    if older.state is not RunState.SUPERSEDED and older.updated_at <= play.recorded_at(newer):
+        msg = f"the run was too quick: it had ended {older.state} before the corrected bytes were seen"
+        raise SkippedError(msg)
     _require(older.state is RunState.SUPERSEDED, f"the older run ended {older.state} instead of SUPERSEDED")
     return f"the older run was ended, the corrected bytes were trained: {newer.state}"
 

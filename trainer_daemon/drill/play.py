@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import datetime
 
 import psutil
 
@@ -13,7 +14,7 @@ from trainer_daemon.demo_screen import Screen
 from trainer_daemon.demo_stage import Daemon, Stage
 from trainer_daemon.drill.patience import Patience
 from trainer_daemon.drill.seeing import Views, processes_of
-from trainer_daemon.drill.stage import Drops, name_of, packed
+from trainer_daemon.drill.stage import Drops, cut_off, name_of, packed
 from trainer_daemon.errors import TrainerError
 from trainer_daemon.policy.promises import Upload
 from trainer_daemon.policy.runs import LIVE, Run, RunState
@@ -65,10 +66,10 @@ class Play:
         return self.views.records()
 
     def upload_month(self, *, cut: bool = False) -> Upload:
-        """A new month; with `cut` it ends in the middle of a line."""
+        """A new month; with `cut` it ends in the middle of a row."""
         self._months += 1
         text = self._next_text()
-        return self._upload(name_of(self.model, self._months), text[: text.index(",", len(text) // 2)] if cut else text)
+        return self._upload(name_of(self.model, self._months), cut_off(text) if cut else text)
 
     def upload_correction(self, run: Run) -> Upload:
         """Other bytes under the name of a run's drop."""
@@ -81,6 +82,10 @@ class Play:
         scratch.write_bytes(path.read_bytes())
         scratch.replace(path)
 
+    def recorded_at(self, run: Run) -> datetime:
+        """When the daemon saw what a run is for."""
+        return next(item.recorded_at for item in self.records().happenings if item.event.id == run.event_id)
+
     def duplicates(self) -> int:
         """How many events were recognised as duplicates."""
         return sum(item.outcome == "duplicated" for item in self.records().happenings)
@@ -92,6 +97,10 @@ class Play:
     def until_running(self, upload: Upload) -> Run:
         """The upload's run, once it is under way or beyond."""
         return self._until_run(upload, lambda run: run.state is not RunState.QUEUED, "its run to begin")
+
+    def until_at_work(self, upload: Upload) -> Run:
+        """The upload's run, once there is a process of it that says something, or was."""
+        return self._until_run(upload, lambda run: self.views.has_spoken(run) or _has_ended(run), "its run to be at work")
 
     def until_ended(self, run: Run) -> Run:
         """The run, once nothing is to happen to it any more."""

@@ -16,6 +16,7 @@ from trainer_daemon.commands.opening import Session
 from trainer_daemon.commands.records import Course, Records, read_course, read_records
 from trainer_daemon.demo_stage import Stage
 from trainer_daemon.policy.promises import Seen, Upload
+from trainer_daemon.policy.runs import Run
 
 _IDLE_S = 60.0
 _CALL_S = 300.0
@@ -69,6 +70,11 @@ class Views:
         states = tuple((run.key, run.state, run.attempt) for run in records.runs)
         words = sum(folder.log.stat().st_size for folder in self._run_folders() if folder.log.exists())
         return len(records.happenings), states, words
+
+    def has_spoken(self, run: Run) -> bool:
+        """Whether a process of the run has written into its log."""
+        log = RunFolder(self._session.settings.workspace / "runs" / run.name).log
+        return log.exists() and log.stat().st_size > 0
 
     def champion(self) -> str:
         """The version that the alias points to, or ''."""

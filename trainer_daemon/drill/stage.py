@@ -4,7 +4,8 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,12 +44,12 @@ def drops_of(model: ModelSettings) -> Drops:
     newest = None if model.on_google else _newest(model)
     if newest is None:
         return Drops(month=lambda number: _invented(model, number), source="invented customers", generated=True)
-    lines = _lines(newest)
-    if len(lines) <= 1:
+    rows = _rows(newest)
+    if len(rows) <= 1:
         msg = f"{newest} has no rows to drill with; put a whole drop into the folder, or configure an empty one"
         raise DemoError(msg)
-    rows = f"{len(lines) - 1:,} rows of {newest.name}"
-    return Drops(month=lambda number: _without_row(lines, number), source=f"copies of {rows}, one row left out", generated=False)
+    source = f"copies of {len(rows) - 1:,} rows of {newest.name}, one row left out"
+    return Drops(month=lambda number: _without_row(rows, number), source=source, generated=False)
 
 
 def name_of(model: ModelSettings, number: int) -> str:
@@ -68,6 +69,13 @@ def packed(name: str, text: str) -> bytes:
     return gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode()
 
 
+def cut_off(text: str) -> str:
+    """The first half, and the first letter of the next row: that has too few cells, whatever separates them."""
+    rows = text.split("\n")
+    half = len(rows) // 2
+    return "\n".join([*rows[:half], rows[half][:1]])
+
+
 def period_of(number: int) -> str:
     """The drill's nth month."""
     return f"{_FIRST_YEAR + number // 12}-{number % 12 + 1:02}"
@@ -78,6 +86,7 @@ def configuration(settings: Settings, model: ModelSettings, drops: Drops) -> str
     kept = model.model_dump(mode="json", exclude={"bucket", "subscription", "schedule"})
     kept |= {"bucket": "drops", "start_from": "all", "backlog": "every", "listing_interval_s": min(5.0, model.listing_interval_s)}
     kept["retry_backoff_s"] = min(1.0, model.retry_backoff_s)
+    kept["attempts_max"] = max(2, model.attempts_max)  # a run that is killed has failed
     kept["promotion"] |= {"mode": "automatic"}
     if drops.generated:
         kept |= {"ranges": {}}
@@ -110,15 +119,29 @@ def _newest(model: ModelSettings) -> Path | None:
     return max(plain, key=lambda path: str(periods[path]), default=None)
 
 
-def _lines(path: Path) -> list[str]:
+def _rows(path: Path) -> list[str]:
+    """The header and rows; a quoted cell may hold line breaks."""
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as file:
-        return [line.rstrip("\r\n") for line in islice(file, ROWS_MAX + 1)]
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
+            return [row.rstrip("\r\n") for row in islice(_joined(file), ROWS_MAX + 1)]
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as exc:
+        msg = f"{path} cannot be read to drill with: {exc}"
+        raise DemoError(msg) from exc
 
 
-def _without_row(lines: list[str], number: int) -> str:
-    at = 1 + number % (len(lines) - 1)
-    return "\n".join([*lines[:at], *lines[at + 1 :]]) + "\n"
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    row = ""
+    for line in lines:
+        row += line
+        if row.count('"') % 2 == 0:
+            yield row
+            row = ""
+
+
+def _without_row(rows: list[str], number: int) -> str:
+    at = 1 + number % (len(rows) - 1)
+    return "\n".join([*rows[:at], *rows[at + 1 :]]) + "\n"
 
 
 def _invented(model: ModelSettings, number: int) -> str:

@@ -1,6 +1,6 @@
 """What a service says of runs, as values: states in the words of this project, and which step failed. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -12,6 +12,8 @@ TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
 _WORKING = frozenset({"FAILED", "CANCELED", "CANCELLED", "CANCELING", "CANCELLING", "CANCEL_PENDING", "RUNNING"})
 _NAMELESS = frozenset({"executor", "retry"})
 """Nodes that a backend puts below a step's own."""
+_NAMELESS_MAX = 10
+"""More of them one below the other are no step's: they may go round in a circle."""
 _ROOT = "root"
 _MESSAGE_MAX = 500
 
@@ -97,7 +99,7 @@ def observation_of(run: RemoteRun, *, timeout_s: float, link: str) -> Observatio
         case Phase.UNKNOWN:
             return replace(seen, reason=one_line(run.state))
         case Phase.RUNNING:
-            return replace(seen, step=_at_work(run))
+            return replace(seen, step=one_line(_at_work(run)))
         case Phase.FAILED:
             return replace(seen, reason=_linked(failure(run), link))
         case Phase.CANCELED if run.finished_at and is_overdue(run, timeout_s, run.finished_at):
@@ -142,12 +144,16 @@ def _leaf(tasks: Sequence[Task]) -> Task | None:
     return next((task for task in tasks if task.id not in above and not ids.intersection(task.children)), None)
 
 
-def _step_name(task: Task, tasks: Iterable[Task]) -> str:
+def _step_name(task: Task, tasks: Sequence[Task]) -> str:
     """The name that the pipeline's author knows."""
-    if task.name in _NAMELESS or task.name.startswith("executor("):
+    for _ in range(_NAMELESS_MAX):
+        if task.name not in _NAMELESS and not task.name.startswith("executor("):
+            return task.name.removesuffix("-driver")
         parent = next((other for other in tasks if task.id in other.children or other.id == task.parent), None)
-        return _step_name(parent, [other for other in tasks if other is not task]) if parent else task.name
-    return task.name.removesuffix("-driver")
+        if parent is None:
+            break
+        task = parent
+    return task.name
 
 
 def _linked(reason: str, link: str) -> str:

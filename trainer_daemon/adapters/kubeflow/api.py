@@ -23,11 +23,11 @@ from trainer_daemon.adapters.kubeflow.credentials import Credentials
 from trainer_daemon.adapters.kubeflow.recurring import pipeline_id_of, recurring_run
 from trainer_daemon.adapters.kubeflow.runs import OPEN_STATES, KfpRun
 from trainer_daemon.adapters.kubeflow.transport import Transport
-from trainer_daemon.adapters.kubeflow.understanding import Client, listed, moment, required, understood
+from trainer_daemon.adapters.kubeflow.understanding import Client, identity, listed, moment, required, understood
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.recurring import RecurringRun
 from trainer_daemon.remote.errors import Refused
-from trainer_daemon.remote.runs import Task
+from trainer_daemon.remote.runs import Task, one_line
 
 PAGE_SIZE = 200
 """The most that the server gives at once."""
@@ -99,7 +99,7 @@ class KubeflowApi:
             told = call(_return_http_data_only=True)
         except (Refused, TemporaryError):
             return ""
-        return str(told.get("tag_name") or "")
+        return one_line(str(told.get("tag_name") or ""))
 
     def find_experiment(self, name: str) -> str | None:
         """The id of an experiment."""
@@ -258,7 +258,7 @@ def _filter(key: str, operation: str, **value: object) -> str:
 def _run(made: Any) -> KfpRun:  # noqa: ANN401 - a model of an untyped library
     with understood("run"):
         return KfpRun(
-            id=required("run_id", made.run_id),
+            id=identity("run_id", made.run_id),
             name=made.display_name or "",
             state=made.state or "",
             created_at=required("created_at", moment(made.created_at)),

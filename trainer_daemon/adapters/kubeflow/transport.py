@@ -8,7 +8,7 @@ replaced: an answer is a JSON object of the API server, or an error.
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from trainer_daemon.adapters.kubeflow.credentials import Credentials
 from trainer_daemon.errors import TemporaryError
 from trainer_daemon.policy.retry_after import retry_after_s
-from trainer_daemon.policy.text import plain
+from trainer_daemon.policy.text import plain, storable
 from trainer_daemon.remote.admission import Admission
 from trainer_daemon.remote.errors import Refused, Unauthenticated
 
@@ -56,9 +56,9 @@ class Answer:
         return self.status // 100 == 2  # noqa: PLR2004 - the class of statuses that succeed
 
     def document(self) -> dict[str, Any] | None:
-        """The JSON object that every answer of the API server is; None when somebody else answered."""
+        """The JSON object that every answer of the API server is, fit to be kept; None when somebody else answered."""
         try:
-            document = json.loads(self.data)
+            document = storable(json.loads(self.data))
         except (ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
@@ -193,14 +193,15 @@ def _turned_away(answer: Answer) -> bool:
 
 def _checked(what: str, answer: Answer) -> Answer:
     """A successful answer of the API server; the rest becomes an error with the server's own words."""
-    is_theirs = answer.document() is not None
-    if answer.is_success and is_theirs:
-        return answer
+    document = answer.document()
+    if answer.is_success and document is not None:
+        # the generated client would believe a header about the encoding, and fail with whatever a codec raises
+        return replace(answer, headers={"content-type": "application/json"}, data=json.dumps(document).encode())
     msg = f"{what} of Kubeflow Pipelines failed: {_told(answer)}"
     if answer.status in _TEMPORARY:
         asked = retry_after_s(answer.headers.get("Retry-After", ""), date=answer.headers.get("Date", ""))
         raise TemporaryError(msg, retry_after_s=asked)
-    if not is_theirs:  # what a proxy says, says nothing about a run
+    if document is None:  # what a proxy says, says nothing about a run
         msg += "; that was not the API server, is orchestrator.host right?"
         raise TemporaryError(msg)
     raise Refused(msg, status=answer.status)

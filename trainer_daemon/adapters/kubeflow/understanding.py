@@ -60,3 +60,12 @@ def required(name: str, value: Any) -> Any:  # noqa: ANN401 - as above
         msg = f"it lacks {name}"
         raise ValueError(msg)
     return value
+
+
+def identity(name: str, value: Any) -> str:  # noqa: ANN401 - as above
+    """An id: it comes into the ledger, into log lines and into other addresses of the API."""
+    text = str(required(name, value))
+    if not text.isprintable():
+        msg = f"its {name} is none"
+        raise ValueError(msg)
+    return text

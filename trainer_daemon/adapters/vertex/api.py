@@ -256,7 +256,7 @@ def _job(made: Any) -> VertexJob:  # noqa: ANN401 - as above
 
     raw = type(made).pb(made)
     identity, created_at = raw.name.rpartition("/")[2], _moment(raw, "create_time")
-    if not identity or created_at is None:
+    if not identity.strip() or not identity.isprintable() or created_at is None:
         msg = "an answer of Vertex AI is no pipeline job: it lacks name or createTime; is orchestrator.location right?"
         raise TemporaryError(msg)
     return VertexJob(
