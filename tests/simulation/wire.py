@@ -64,6 +64,7 @@ class Wire:
         broken: Links on which nothing passes.
         late: Requests that somebody gave up on and that will still take effect.
         counts: How often each trouble happened.
+        overtaken: The question after whose answer something else happened, while nothing but a lease has been changed since.
     """
 
     apply: Callable[[Choice], None]
@@ -72,6 +73,7 @@ class Wire:
     broken: set[str] = field(default_factory=set)
     late: list[Late] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    overtaken: str = ""
     _frame: _Frame | None = None
 
     def during(self, choice: Choice, step: Callable[[], None]) -> None:
@@ -124,6 +126,7 @@ class Wire:
             case Trouble.MEANWHILE_AFTER:
                 value = self._pass(link, effect)
                 self._meanwhile(fault)
+                self.overtaken = name
                 return value
 
     def _late(self, trouble: Trouble, link: str, name: str, effect: Callable[[], T]) -> T:
@@ -169,6 +172,8 @@ class Remote:
 
         def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
             wire.on_call(link, name, args, kwargs)
+            if name != "renew_leases":
+                wire.overtaken = ""
             return wire.call(link, name, partial(effect, *args, **kwargs))
 
         def effect(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any call
