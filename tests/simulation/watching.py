@@ -62,7 +62,7 @@ class Watch:
         return holder if replica is not None and replica.holder != holder else ""
 
     def _may_promote(self, number: int, version: str, expected: str) -> None:
-        """What is recorded after the last look at the run, or while the lease is confirmed, comes second, as in the call itself."""
+        """What is recorded after the last look at the run, or while the lease is confirmed, comes second, as in the call."""
         key = self._world.registry.key_of(version)
         if not key or self._world.registry.aliases.get("champion") == version:
             return  # it is gone, and will be refused; or it is there already, and the rest is being finished
