@@ -19,10 +19,11 @@ def test_honest_replies_are_read() -> None:
     assert ("train" in working, "t" in executing) == (True, True)
 
 
+@pytest.mark.parametrize("value", [b'"\\ud800\\u0000\\u001b[2J\\n"', b"true", b"[[7]]"])
 @pytest.mark.parametrize("seed", [0, 1, 3, 4])
-def test_no_part_of_an_answer_comes_further_with_what_cannot_be_shown_or_stored(seed: int) -> None:
-    """One value after the other is what no terminal, no log and no database should be given."""
-    for data in with_each_value_replaced(SEEDS["reply"][seed], b'"\\ud800\\u0000\\u001b[2J\\n"'):
+def test_no_part_of_an_answer_comes_further_with_what_cannot_be_shown_or_stored(seed: int, value: bytes) -> None:
+    """One value after the other is what no terminal, no log and no database should be given, or of another type."""
+    for data in with_each_value_replaced(SEEDS["reply"][seed], value):
         TARGETS["reply"](data)
 
 

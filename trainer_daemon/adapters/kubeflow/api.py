@@ -260,7 +260,7 @@ def _run(made: Any) -> KfpRun:  # noqa: ANN401 - a model of an untyped library
         return KfpRun(
             id=identity("run_id", made.run_id),
             name=made.display_name or "",
-            state=made.state or "",
+            state=str(made.state or ""),
             created_at=required("created_at", moment(made.created_at)),
             finished_at=moment(made.finished_at),
             error=_message(made.error),
@@ -272,7 +272,7 @@ def _task(task: Any) -> Task:  # noqa: ANN401 - as above
     return Task(
         id=task.task_id or "",
         name=task.display_name or "",
-        state=task.state or "",
+        state=str(task.state or ""),
         error=_message(task.error),
         parent=task.parent_task_id or "",
         children=tuple(child.task_id or child.pod_name or "" for child in listed(task, "child_tasks")),
