@@ -18,7 +18,8 @@ FORKS = sys.platform == "linux"
 _MESSAGE_BYTES_MAX = 64 * 1024
 _DESCRIPTORS_MAX = 3
 _CODE_OF_NO_ROOM = 1
-_BEGINS = ""
+BEGINS = ""
+"""Told before there is a child, so that nobody takes one that cannot tell its end for one that never was."""
 
 
 def a_channel() -> tuple[socket.socket, socket.socket]:
@@ -65,12 +66,11 @@ def read_code(descriptor: int) -> int | None:
         ConnectionError: The server is no more, and there was no child.
     """
     with open(descriptor, encoding="ascii") as told:
-        said = told.read()
-    if not said:
-        msg = "the server has ended before it forked"
-        raise ConnectionResetError(msg)
-    codes = said.split()
-    return int(codes[0]) if codes else None
+        if not told.readline():
+            msg = "the server has ended before it forked"
+            raise ConnectionResetError(msg)
+        code = told.readline()
+    return int(code) if code else None
 
 
 def tell(told: int, code: int | str) -> None:
@@ -162,7 +162,7 @@ class ForkServer:
 
     def _fork(self, channel: socket.socket, told: int) -> bool:
         """Whether this is the child."""
-        tell(told, _BEGINS)
+        tell(told, BEGINS)
         try:
             pid = os.fork()
         except OSError:  # no room for a further process; those that there are go on

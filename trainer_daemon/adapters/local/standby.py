@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from trainer_daemon.adapters.local.fork_server import FORKS, a_channel, ask_to_fork
+from trainer_daemon.adapters.local.fork_server import BEGINS, FORKS, a_channel, ask_to_fork, tell
 from trainer_daemon.adapters.local.run_folder import RunFolder
 from trainer_daemon.errors import TemporaryError
 
@@ -191,12 +191,11 @@ def _spawn(folder: RunFolder, lock: int, environment: Mapping[str, str]) -> int:
         env=environment,
     )
     code, told = os.pipe()
+    tell(told, BEGINS)
     threading.Thread(target=_tell_end, args=(process, told), name=f"wait-{folder.name}", daemon=True).start()
     return code
 
 
 def _tell_end(process: "subprocess.Popen[bytes]", told: int) -> None:
-    code = str(process.wait())
-    with suppress(BrokenPipeError):
-        os.write(told, code.encode("ascii"))
+    tell(told, process.wait())
     os.close(told)
